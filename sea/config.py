@@ -1,0 +1,322 @@
+"""Settings: one typed schema per command, composed by Hydra from `conf/` and checked strictly.
+
+YAML holds every value with its unit and meaning; the schemas here hold the types and refuse what cannot be meant. No
+`DictConfig` leaves this file: a command gets its dataclass. From Python: `compose("optimize", "+model=micro-llava")`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+
+from sea.console import SeaError, friendly_errors, names
+
+
+def conf_dir() -> str:
+    """Where Hydra finds the YAML: `conf/` of a checkout (an editable install too), else the copy in the wheel."""
+    checkout = Path(__file__).resolve().parent.parent / "conf"
+    return str(checkout) if (checkout / "__init__.py").is_file() else "pkg://sea.conf"
+
+
+def options(group: str) -> list[str]:
+    """The names that a config group offers, e.g. `options("model")`."""
+    found = conf_dir()
+    folder = Path(__file__).parent / "conf" if found.startswith("pkg:") else Path(found)
+    return sorted(path.stem for path in (folder / group).glob("*.yaml"))
+
+
+# ------------------------------------------------------------------------------------------------ schemas
+
+
+def _one_of(key: str, value: str, valid: tuple[str, ...]) -> None:
+    if value not in valid:
+        raise SeaError(f"{key}={value} is not known; valid: {names(valid)}")
+
+
+def _at_least(key: str, value: float, low: float) -> None:
+    if not value >= low:  # written so that nan fails
+        raise SeaError(f"{key}={value} cannot work: it must be at least {low}")
+
+
+def _share(key: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise SeaError(f"{key}={value} cannot work: it is a share, between 0 and 1")
+
+
+@dataclass
+class ModelConfig:
+    """A checkpoint (`conf/model/<name>.yaml`)."""
+
+    name: str
+    id: str
+    revision: str | None
+    modality: str
+    dtype: str
+    device: str
+    attention: str
+    blank: dict[str, Any]
+    textset: str | None
+    family_path: str | None
+
+    def __post_init__(self) -> None:
+        _one_of("model.dtype", self.dtype, ("auto", "float32", "bfloat16", "float16"))
+        _one_of("model.attention", self.attention, ("sdpa", "eager"))
+
+
+@dataclass
+class QuestionAnswer:
+    """One training pair: what is asked about the embedding, and the target."""
+
+    question: str
+    answer: str
+
+
+@dataclass
+class PairsByKind:
+    """The content pair of an activity and of a product."""
+
+    activity: QuestionAnswer
+    product: QuestionAnswer
+
+
+@dataclass
+class TextByKind:
+    """A text for an activity and for a product."""
+
+    activity: str
+    product: str
+
+
+@dataclass
+class WordingConfig:
+    """What is asked and expected about one modality (`conf/wording/<modality>.yaml`)."""
+
+    modality: str
+    alignment_prefix: TextByKind
+    content: PairsByKind
+    style: QuestionAnswer
+    styles: list[str]
+    verify: list[TextByKind]
+    audit: list[TextByKind]
+
+    def __post_init__(self) -> None:
+        if not self.styles:
+            raise SeaError("wording.styles is empty: the style pair needs at least one style, e.g. [a photograph]")
+        for kind in ("activity", "product"):
+            sets = {
+                "content": {getattr(self.content, kind).question},
+                "verify": {getattr(text, kind) for text in self.verify},
+                "audit": {getattr(text, kind) for text in self.audit},
+            }
+            if any(not questions for questions in sets.values()):
+                raise SeaError("wording needs at least one question in each of content, verify and audit")
+            for first, second in (("content", "verify"), ("content", "audit"), ("verify", "audit")):
+                if both := sets[first] & sets[second]:
+                    raise SeaError(
+                        f"wording: {names(both)!r} stands in {first} and in {second}; a verification rate means "
+                        "something only when the wordings of train, verify and audit are disjoint"
+                    )
+
+
+@dataclass
+class OptimConfig:
+    """How one embedding is optimised."""
+
+    optimizer: str
+    step_size: float
+    max_steps: int
+    margin: float
+    batch_size: int
+
+    def __post_init__(self) -> None:
+        _one_of("optim.optimizer", self.optimizer, ("adam", "normalized"))
+        _at_least("optim.max_steps", self.max_steps, 1)
+        _at_least("optim.batch_size", self.batch_size, 1)
+        _at_least("optim.margin", self.margin, 0)
+        if not self.step_size > 0:
+            raise SeaError(f"optim.step_size={self.step_size} cannot work: it must be positive")
+
+
+@dataclass
+class OptimizeConfig:
+    """`python -m sea.optimize`."""
+
+    model: ModelConfig
+    wording: WordingConfig
+    optim: OptimConfig
+    samples: str | None
+    limit: int | None
+    name: str | None
+    runs: str
+    part: str | None
+    seed: int
+    flush_every: int
+    max_new_tokens: int
+    max_reject_share: float
+    report_to: str
+    dry_run: bool
+
+    def __post_init__(self) -> None:
+        if self.wording.modality != self.model.modality:
+            raise SeaError(
+                f"wording is for {self.wording.modality}, the model is to read {self.model.modality}: "
+                f"type wording={self.model.modality} (valid: {names(options('wording'))})"
+            )
+        _one_of("report_to", self.report_to, ("none", "wandb", "tensorboard"))
+        _at_least("flush_every", self.flush_every, 1)
+        _at_least("max_new_tokens", self.max_new_tokens, 1)
+        _share("max_reject_share", self.max_reject_share)
+        if self.limit is not None:
+            _at_least("limit", self.limit, 1)
+        parse_part(self.part)
+
+
+def parse_part(part: str | None) -> tuple[int, int]:
+    """`3/16` -> (2, 16): this launch takes the third of sixteen parts; null -> (0, 1)."""
+    if part is None:
+        return 0, 1
+    pieces = part.split("/")
+    if len(pieces) == 2 and all(p.isascii() and p.isdigit() for p in pieces) and 1 <= int(pieces[0]) <= int(pieces[1]):
+        return int(pieces[0]) - 1, int(pieces[1])
+    raise SeaError(f"part={part} is not understood; type part=1/16 ... part=16/16 for sixteen parts")
+
+
+@dataclass
+class TextSetConfig:
+    """A text safety set (`conf/textset/<name>.yaml`); `args` go to its reader."""
+
+    name: str
+    reader: str
+    args: dict[str, Any]
+
+
+@dataclass
+class ExtractorConfig:
+    """How phrases are found (`conf/extractor/<name>.yaml`); `args` go to it."""
+
+    name: str
+    args: dict[str, Any]
+
+
+@dataclass
+class PrepareConfig:
+    """`python -m sea.prepare`."""
+
+    textset: TextSetConfig
+    extractor: ExtractorConfig
+    limit: int | None
+    max_chars: int
+    max_reject_share: float
+    name: str | None
+    runs: str
+
+    def __post_init__(self) -> None:
+        _share("max_reject_share", self.max_reject_share)
+        _at_least("max_chars", self.max_chars, 1)
+        if self.limit is not None:
+            _at_least("limit", self.limit, 1)
+
+
+@dataclass
+class InspectConfig:
+    """`python -m sea.inspect RUN`."""
+
+    run: str | None
+    rows: int
+    show_harmful: bool
+    out: str | None
+    runs: str
+
+    def __post_init__(self) -> None:
+        _at_least("rows", self.rows, 0)
+
+
+# ------------------------------------------------------------------------------------------------ loading
+
+C = TypeVar("C")
+
+
+def command(name: str, schema: type[C]) -> Callable[[Callable[[C], None]], Callable[[], None]]:
+    """Make `main(config: C)` a command: Hydra composes `conf/<name>.yaml`, `schema` checks it, errors are friendly."""
+
+    def decorate(main: Callable[[C], None]) -> Callable[[], None]:
+        @hydra.main(  # type: ignore[untyped-decorator]
+            version_base="1.3", config_path=conf_dir(), config_name=name
+        )
+        @functools.wraps(main)
+        def task(composed: DictConfig) -> None:
+            with friendly_errors():
+                main(check(composed, schema))
+
+        return cast(Callable[[], None], task)
+
+    return decorate
+
+
+def compose(name: str, schema: type[C], *overrides: str) -> C:
+    """The settings of a command from Python, with overrides as they would be typed.
+
+    Raises:
+        SeaError: an override cannot be parsed, or names something that does not exist.
+    """
+    found = conf_dir()
+    GlobalHydra.instance().clear()  # Hydra allows one composition at a time in a process
+    start = (
+        hydra.initialize_config_module("sea.conf", version_base="1.3")
+        if found.startswith("pkg:")
+        else hydra.initialize_config_dir(found, version_base="1.3")
+    )
+    with start:
+        try:
+            composed = hydra.compose(config_name=name, overrides=list(overrides))
+        except (hydra.errors.HydraException, OmegaConfBaseException) as error:
+            raise SeaError(str(error)) from error
+        return check(composed, schema)
+
+
+def check(composed: DictConfig, schema: type[C]) -> C:
+    """Turn a composed configuration into its schema.
+
+    The plain values are merged into the schema a second time because `+group.typo=1` slips past Hydra's struct flag.
+
+    Raises:
+        SeaError: an unknown or missing key, or a value of the wrong type.
+    """
+    try:
+        plain = OmegaConf.to_container(composed, resolve=True)
+        typed = OmegaConf.merge(OmegaConf.structured(schema), plain)
+        if missing := sorted(OmegaConf.missing_keys(typed)):
+            raise SeaError(_missing_message(missing))
+        return OmegaConf.to_object(typed)  # type: ignore[return-value]
+    except ConfigKeyError as error:
+        raise SeaError(_unknown_message(str(error.full_key), schema)) from error
+    except OmegaConfBaseException as error:
+        raise SeaError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+
+
+def _missing_message(missing: list[str]) -> str:
+    if "model" in missing or missing[0].startswith("model."):
+        return f"no model is chosen: type +model=NAME; models: {names(options('model'))}"
+    return f"no value for {names(missing)}"
+
+
+def _unknown_message(key: str, schema: type) -> str:
+    parent, _, last = key.rpartition(".")
+    valid = list(OmegaConf.structured(schema).keys())
+    for piece in filter(None, parent.split(".")):
+        node = next((f for f in getattr(schema, "__dataclass_fields__", {}).values() if f.name == piece), None)
+        hint = node and node.type
+        schema = globals().get(hint, schema) if isinstance(hint, str) else schema
+        valid = list(getattr(schema, "__dataclass_fields__", {}))
+    close = difflib.get_close_matches(last, map(str, valid), n=1)
+    meant = f" (did you mean {close[0]}?)" if close else ""
+    return f"unknown setting {key}{meant}; valid here: {names(valid)}"

@@ -1,0 +1,90 @@
+"""What a person sees: errors without a traceback, one progress line, messages from rank 0 only.
+
+Belongs here: everything that prints, and the ranks as the launcher states them. Nothing here knows a stage.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+
+class SeaError(Exception):
+    """A mistake that the user can mend: the message says what was found, why it cannot work and what to type instead.
+
+    Commands print it without a traceback and exit with status 2; from Python it is an ordinary exception.
+    """
+
+
+def rank() -> int:
+    """This process's global rank, as `accelerate launch` and `torchrun` export it (0 when started alone)."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def world_size() -> int:
+    """Number of processes in the launch (1 when started alone)."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def local_rank() -> int:
+    """This process's rank on its own machine: the index of its device."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def say(message: str) -> None:
+    """Print one message on rank 0."""
+    if rank() == 0:
+        print(message, flush=True)
+
+
+def names(values: Iterable[object]) -> str:
+    """The valid names for an error message, sorted and comma separated; `none` for an empty list."""
+    return ", ".join(sorted(map(str, values))) or "none"
+
+
+@contextmanager
+def friendly_errors() -> Iterator[None]:
+    """Turn a `SeaError` into one message on stderr and exit status 2; ^C into status 130. Other errors pass."""
+    try:
+        yield
+    except SeaError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted: what was finished is on disk; the same command continues", file=sys.stderr, flush=True)
+        sys.exit(130)
+
+
+class Progress:
+    """One progress line on rank 0: rewritten in place on a terminal, a plain line every `every_s` seconds elsewhere."""
+
+    def __init__(self, label: str, total: int, every_s: float = 10.0) -> None:
+        self.label, self.total, self.every_s = label, total, every_s
+        self.started = time.monotonic()
+        self.first_done: int | None = None
+        self.last_shown = float("-inf")
+        self.on_terminal = sys.stderr.isatty()
+
+    def update(self, done: int, note: str = "") -> None:
+        """Show `done` of `total`; the rate and the time left count only what this process run has added."""
+        if self.first_done is None:
+            self.first_done = done
+        now = time.monotonic()
+        pause = 0.2 if self.on_terminal else self.every_s
+        if rank() != 0 or (now - self.last_shown < pause and done < self.total):
+            return
+        self.last_shown = now
+        elapsed = max(now - self.started, 1e-9)
+        speed = (done - self.first_done) / elapsed
+        left = f"{(self.total - done) / speed:.0f} s left" if speed > 0 and done < self.total else f"{elapsed:.0f} s"
+        line = f"{self.label}: {done}/{self.total} | {speed:.2f}/s | {left}" + (f" | {note}" if note else "")
+        print(f"\r\x1b[2K{line}" if self.on_terminal else line, end="" if self.on_terminal else "\n", file=sys.stderr)
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        """End the line, so that what is printed next starts on its own."""
+        if rank() == 0 and self.on_terminal and self.last_shown > float("-inf"):
+            print(file=sys.stderr, flush=True)

@@ -1,0 +1,179 @@
+"""The embedding store: safetensors shards and one index per writer, written so that a kill leaves nothing half-trusted.
+
+A shard is complete before the index names it, so what the index lists is there; a shard that no index names is left
+over from a kill and removed by its writer. Belongs here: bytes on disk. Does not belong here: how an embedding is made.
+torch is imported inside the functions, so that stages without it can list a store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sea.console import SeaError, names
+from sea.records import AppendFile, Embedding, Reject, read_jsonl, sha256, write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+SHARDS = "shards"
+
+
+def tensor_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """Digest of an embedding's tensors: names, dtypes, shapes and bytes, in the order of their names."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def content_hash(embeddings: Mapping[str, Embedding]) -> str:
+    """Digest of a whole store's content, whatever its shards: the ids and the hashes of their tensors."""
+    return sha256("".join(f"{key} {embeddings[key].sha256}\n" for key in sorted(embeddings)).encode())
+
+
+class Writer:
+    """Adds embeddings to a store under one writer's name; ranks and parts each have their own, so none waits.
+
+    Args:
+        folder: the store's folder, shared by all writers.
+        writer: this writer's name, e.g. `p1of1-r0`; letters, digits and dashes.
+    """
+
+    def __init__(self, folder: Path, writer: str) -> None:
+        self.folder, self.writer = folder, writer
+        self.index = AppendFile(folder / f"index.{writer}.jsonl")
+        self.rejects = AppendFile(folder / f"rejects.{writer}.jsonl")
+        self._remove_unlisted()
+
+    def _remove_unlisted(self) -> None:
+        """Delete this writer's shards that no index line names: a kill fell between the shard and its line."""
+        listed = {e.shard for e in _read_index(self.index.path)} if self.index.path.exists() else set()
+        mine = sorted((self.folder / SHARDS).glob(f"{self.writer}-*.safetensors"))
+        for path in mine:
+            if f"{SHARDS}/{path.name}" not in listed:
+                path.unlink()
+        for path in (self.folder / SHARDS).glob(f".{self.writer}-*.tmp"):
+            path.unlink()
+        self._next = 1 + max((int(Path(shard).stem.rpartition("-")[2]) for shard in listed), default=-1)
+
+    def add(self, batch: list[tuple[Embedding, dict[str, Tensor]]]) -> list[Embedding]:
+        """Write one shard and list it; returns the records as listed, with shard, key, hash, shape and dtype filled in.
+
+        Args:
+            batch: records with their tensors; `embedding` is E, every other name is a companion.
+
+        Raises:
+            SeaError: the disk refused (full, read-only): nothing of the batch is listed, all earlier batches are.
+        """
+        if not batch:
+            return []
+        from safetensors.torch import save_file
+
+        shard = f"{SHARDS}/{self.writer}-{self._next:05d}.safetensors"
+        tensors: dict[str, Tensor] = {}
+        records = []
+        for record, own in batch:
+            stored = {name: tensor.detach().cpu().contiguous() for name, tensor in own.items()}
+            records.append(
+                replace(
+                    record,
+                    shard=shard,
+                    key=record.id,
+                    sha256=tensor_sha256(stored),
+                    shape=list(stored["embedding"].shape),
+                    dtype=str(stored["embedding"].dtype).removeprefix("torch."),
+                    companions=sorted(set(stored) - {"embedding"}),
+                )
+            )
+            tensors.update({f"{record.id}/{name}": tensor for name, tensor in stored.items()})
+        try:
+            write_atomically(self.folder / shard, lambda path: save_file(tensors, path))
+        except SeaError:
+            raise
+        except Exception as error:  # safetensors reports a full disk as its own error type
+            raise SeaError(
+                f"cannot write {self.folder / shard}: {error}. Nothing that was finished is lost: make room, "
+                "then run the same command again to continue"
+            ) from error
+        self._next += 1
+        self.index.append(records)
+        return records
+
+    def reject(self, rejects: list[Reject]) -> None:
+        """List samples that were set aside, with the reason."""
+        if rejects:
+            self.rejects.append(rejects)
+
+    def close(self) -> None:
+        """Close the files."""
+        self.index.close()
+        self.rejects.close()
+
+
+def _read_index(path: Path) -> list[Embedding]:
+    return read_jsonl(path, Embedding, torn_end=True)
+
+
+class Store:
+    """A store to read: what is listed, and each embedding by its id."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.embeddings: dict[str, Embedding] = {}
+        for path in sorted(folder.glob("index.*.jsonl")):
+            for record in _read_index(path):
+                if record.id in self.embeddings:
+                    raise SeaError(f"{path}: {record.id} is listed twice in the store; it is damaged, make it again")
+                self.embeddings[record.id] = record
+        self.rejects: dict[str, Reject] = {}
+        for path in sorted(folder.glob("rejects.*.jsonl")):
+            self.rejects.update({r.id: r for r in read_jsonl(path, Reject, torn_end=True)})
+
+    def read(self, key: str, check: bool = True) -> dict[str, Tensor]:
+        """The tensors of one sample: `embedding` and its companions, on CPU, in the stored dtype.
+
+        Raises:
+            SeaError: the id is not listed, or the shard is missing, unreadable, or not what the index describes.
+        """
+        from safetensors import safe_open
+
+        if key not in self.embeddings:
+            raise SeaError(f"{self.folder} has no embedding {key}; it holds {len(self.embeddings)}")
+        record = self.embeddings[key]
+        path = self.folder / record.shard
+        wanted = ["embedding", *record.companions]
+        try:
+            with safe_open(path, framework="pt") as shard:
+                tensors = {name: shard.get_tensor(f"{record.key}/{name}") for name in wanted}
+        except Exception as error:  # safetensors raises its own type for every damage
+            raise SeaError(f"cannot read {record.id} from {path}: {error}. The shard is lost or damaged") from error
+        if check and tensor_sha256(tensors) != record.sha256:
+            raise SeaError(
+                f"{path}: the tensors of {record.id} are not those that the index describes (sha256 differs): the "
+                "shard is damaged. Remove its lines from the index and run the optimize command again to make them anew"
+            )
+        return tensors
+
+    def verify(self) -> None:
+        """Read every embedding and compare it with the index.
+
+        Raises:
+            SeaError: damaged ids, all of them named.
+        """
+        damaged = []
+        for key in self.embeddings:
+            try:
+                self.read(key)
+            except SeaError:
+                damaged.append(key)
+        if damaged:
+            raise SeaError(f"{self.folder}: {len(damaged)} embeddings are damaged or lost: {names(damaged)}")
