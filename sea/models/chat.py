@@ -1,0 +1,112 @@
+"""Prompts as token ids: the chat template's own text, the slot that E fills, the target up to its end-of-turn token.
+
+Ids are built from text and E's shape alone, so no medium is needed once E exists; the contract test says that they
+equal what the processor makes of the medium itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from sea.console import SeaError
+from sea.models.spec import Modality
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What E occupies in a prompt: its shape (rows, width) and its companions say how many placeholders."""
+
+    shape: tuple[int, ...]
+    companions: Mapping[str, Tensor]
+
+
+class Chat:
+    """Turns questions and answers into ids by a processor's chat template.
+
+    Args:
+        processor: the model's processor, with a tokenizer and a chat template.
+        stop_ids: the tokens that end the model's turn.
+        modality: name of the modality, as chat templates know it.
+        spec: how that modality enters the model.
+    """
+
+    def __init__(self, processor: Any, stop_ids: Sequence[int], modality: str, spec: Modality) -> None:
+        self.processor, self.tokenizer, self.stop_ids = processor, processor.tokenizer, frozenset(stop_ids)
+        self.modality, self.placeholder, self._expanded = modality, spec.placeholder(processor), spec.expanded
+        if not getattr(processor, "chat_template", None):
+            raise SeaError(
+                f"{type(processor).__name__} has no chat template: SEA's prompts are chat turns; give it one"
+            )
+
+    @property
+    def placeholder_id(self) -> int:
+        """Id of the token that E's rows replace."""
+        return int(self.tokenizer.convert_tokens_to_ids(self.placeholder))
+
+    def text(self, question: str, with_medium: bool, answer: str | None = None) -> str:
+        """A user turn as the chat template writes it, ready to be answered, or with its answer.
+
+        Raises:
+            SeaError: the question or the answer holds the placeholder token, so the slot would not be where E is.
+        """
+        content: list[dict[str, str]] = [{"type": self.modality}] if with_medium else []
+        messages: list[dict[str, Any]] = [{"role": "user", "content": [*content, {"type": "text", "text": question}]}]
+        if answer is not None:
+            messages.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
+        text = str(self.processor.apply_chat_template(messages, add_generation_prompt=answer is None, tokenize=False))
+        if (count := text.count(self.placeholder)) != with_medium:
+            raise SeaError(
+                f"the prompt holds {count} placeholders for {int(with_medium)} media: the text itself has some"
+            )
+        return text
+
+    def adds_special_tokens(self, text: str) -> bool:
+        """Whether the tokenizer is to add BOS: not when the template writes it (as in ProcessorMixin)."""
+        bos = self.tokenizer.bos_token
+        return not (bos and text.startswith(bos))
+
+    def prompt(self, question: str, slot: Slot | None) -> list[int]:
+        """Ids of a user turn, about the medium in `slot` when there is one, ready to be answered."""
+        text = self.text(question, slot is not None)
+        if slot is not None:
+            text = text.replace(self.placeholder, self._expanded(self.processor, slot.shape, slot.companions))
+        return self._ids(text)
+
+    def answer(self, question: str, answer: str, slot: Slot | None) -> list[int]:
+        """Ids of `answer` as the model would write it after `prompt(question)`, end-of-turn token included.
+
+        Raises:
+            SeaError: the template writes an answered turn in another way than it asks for one.
+        """
+        asked = self.text(question, slot is not None)
+        answered = self.text(question, slot is not None, answer)
+        if not answered.startswith(asked):
+            raise SeaError(
+                "the chat template does not continue its own generation prompt, so the target cannot be written as the "
+                "model would; give the processor a template whose assistant turn starts as add_generation_prompt does"
+            )
+        rest = answered[
+            len(asked) :
+        ].rstrip()  # what a template writes after the end of a turn is not for the model to say
+        asked_ids, ids = self._ids(asked), self._ids(asked + rest)
+        if ids[: len(asked_ids)] == asked_ids:  # together, as sentencepiece tokenizers mark the space between the two
+            ids = ids[len(asked_ids) :]
+        else:
+            ids = list(self.tokenizer(rest, add_special_tokens=False).input_ids)
+        for place, token in enumerate(ids):
+            if token in self.stop_ids:
+                return ids[: place + 1]
+        return [*ids, self.tokenizer.eos_token_id]  # templates such as LLaVA-1.5's leave the end of the turn out
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=self.adds_special_tokens(text)).input_ids)
+
+
+def split_at_slot(ids: Sequence[int], placeholder_id: int) -> tuple[list[int], list[int]]:
+    """The prompt up to the last placeholder, and what follows it."""
+    end = len(ids) - list(reversed(ids)).index(placeholder_id)
+    return list(ids[:end]), list(ids[end:])

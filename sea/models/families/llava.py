@@ -1,0 +1,82 @@
+"""LLaVA-1.5 and its like (`LlavaForConditionalGeneration`): features of one CLIP layer, CLS dropped; P is an MLP.
+
+E = hidden_states[vision_feature_layer] without its first row: (576, 1024) for LLaVA-1.5. Sources: transformers
+`models/llava/modeling_llava.py` (get_image_features), arXiv 2310.03744.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from sea.media import blank_image
+from sea.models.spec import Family, Modality
+
+
+def _expanded(processor: Any, shape: Sequence[int], _: Mapping[str, Tensor]) -> str:
+    return str(processor.image_token) * shape[0]  # one placeholder per row of E
+
+
+FAMILY = Family(
+    modalities={
+        "image": Modality(
+            argument="pixel_values",
+            encoder="vision_tower",
+            projector="multi_modal_projector",
+            emitter="hidden",
+            media="images",
+            blank=blank_image,
+            placeholder=lambda processor: str(processor.image_token),
+            expanded=_expanded,
+        )
+    },
+    lora=r".*language_model\.layers\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)",
+)
+
+
+def tiny() -> tuple[Any, Any]:
+    """A random-weight model and a real processor, built offline: 3 CLIP layers, 16 image tokens, 2 Llama layers."""
+    import transformers
+
+    from sea.models.tiny import initialise, tokenizer
+
+    tokens = tokenizer(image_token="<image>")
+    config = transformers.LlavaConfig(
+        vision_config=transformers.CLIPVisionConfig(
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            image_size=32,
+            patch_size=8,
+        ),
+        text_config=transformers.LlamaConfig(
+            vocab_size=len(tokens),
+            hidden_size=64,
+            intermediate_size=96,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=512,
+            pad_token_id=tokens.pad_token_id,
+            bos_token_id=tokens.bos_token_id,
+            eos_token_id=tokens.eos_token_id,
+        ),
+        image_token_id=tokens.convert_tokens_to_ids("<image>"),
+        vision_feature_layer=-2,
+        vision_feature_select_strategy="default",
+        image_seq_length=16,
+    )
+    processor = transformers.LlavaProcessor(
+        image_processor=transformers.CLIPImageProcessorPil(
+            size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
+        ),
+        tokenizer=tokens,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=tokens.chat_template,
+    )
+    return initialise(transformers.LlavaForConditionalGeneration(config)), processor

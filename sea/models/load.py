@@ -1,0 +1,279 @@
+"""Checkpoints: where they lie, which revision they are, and loading them frozen, with processor and adapter.
+
+`trust_remote_code` stays off. Belongs here: everything between a model YAML and a model ready to be asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sea.config import ModelConfig
+from sea.console import SeaError, local_rank, names
+from sea.models.chat import Chat
+from sea.models.spec import Family, Modality, family_module, modality
+from sea.models.splice import Splice
+
+WHOLE_FILE_BYTES = (
+    64 * 2**20
+)  # files up to this size are hashed whole for a folder's revision, larger ones by their ends
+END_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint found on disk: its name, its folder, and the revision that identifies its content."""
+
+    id: str
+    path: Path
+    revision: str
+
+
+@dataclass
+class Loaded:
+    """A frozen model with all that is needed to ask it about an embedding."""
+
+    name: str
+    checkpoint: Checkpoint
+    model: nn.Module
+    processor: Any
+    family: Family
+    modality: str
+    spec: Modality
+    chat: Chat
+    stop_ids: list[int]
+    blank: dict[str, Any]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The encoder's dtype: that of E in a store."""
+        return next(self.model.parameters()).dtype
+
+    @property
+    def context(self) -> int:
+        """Positions that the language model knows."""
+        return int(self.model.config.get_text_config().max_position_embeddings)  # type: ignore[union-attr, operator]
+
+    def inputs(self, questions: list[str], media: list[Any]) -> dict[str, Tensor]:
+        """What the model's own processor makes of questions about media (left padded, on the model's device)."""
+        texts = [self.chat.text(question, with_medium=True) for question in questions]
+        made = self.processor(
+            text=texts,
+            return_tensors="pt",
+            padding=True,
+            padding_side="left",
+            add_special_tokens=self.chat.adds_special_tokens(texts[0]),
+            **{self.spec.media: [[medium] for medium in media]},
+        )
+        return {name: value.to(self.device) for name, value in made.items()}
+
+    def encode(self, media: list[Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """E = M(medium) of raw media, and the companions that the processor made beside them."""
+        inputs = self.inputs(["."] * len(media), media)
+        if self.spec.argument not in inputs:
+            raise SeaError(f"the processor made {names(inputs)}, and no {self.spec.argument!r}")
+        inputs[self.spec.argument] = inputs[self.spec.argument].to(self.dtype)
+        emb = Splice(self.model, self.family).encode(inputs, self.modality)
+        return emb, {name: inputs[name] for name in self.spec.companions}
+
+    def blank_embedding(self) -> tuple[Tensor, dict[str, Tensor]]:
+        """The encoding of the blank medium, without the batch dimension: where every embedding starts.
+
+        Raises:
+            SeaError: the YAML's `blank` is not what this modality takes.
+        """
+        try:
+            medium = self.spec.blank(**self.blank)
+        except TypeError as error:
+            raise SeaError(f"model.blank={self.blank} does not fit the {self.modality}: {error}") from error
+        emb_BND, companions = self.encode([medium])
+        return emb_BND[0], {name: value[0] for name, value in companions.items()}
+
+
+def locate(model_id: str, revision: str | None = None) -> Checkpoint:
+    """Find a checkpoint without loading it.
+
+    Args:
+        model_id: hub id, folder, or `builtin:NAME`.
+        revision: the revision that it must have; None takes what is there.
+
+    Raises:
+        SeaError: it is not there (with what to type instead), or it has another revision.
+    """
+    if model_id.startswith("builtin:"):
+        home = Path(str(files("sea") / "micro" / "models"))
+        path = home / model_id.removeprefix("builtin:")
+        if not (path / "config.json").is_file():
+            valid = [f"builtin:{p.parent.name}" for p in home.glob("*/config.json")]
+            raise SeaError(f"there is no {model_id}; valid: {names(valid)}")
+        found = Checkpoint(model_id, path, _content_revision(path))
+    elif Path(model_id).is_dir():
+        if not (Path(model_id) / "config.json").is_file():
+            raise SeaError(f"{model_id} holds no config.json: a model folder is one that save_pretrained wrote")
+        found = Checkpoint(model_id, Path(model_id), _content_revision(Path(model_id)))
+    else:
+        path = _from_hub(model_id, revision)
+        return Checkpoint(model_id, path, path.name)  # a snapshot folder is named by its commit
+    if revision is not None and revision != found.revision:
+        raise SeaError(
+            f"{model_id} has revision {found.revision}, model.revision asks for {revision}: its files changed. "
+            "Restore them, or take the new ones by model.revision=null under a new name=..."
+        )
+    return found
+
+
+def _from_hub(model_id: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        # No pickled weights: what is exchanged is safetensors.
+        return Path(
+            snapshot_download(
+                model_id, revision=revision, allow_patterns=["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
+            )
+        )
+    except Exception as error:  # the hub raises a dozen types for: unknown, private, offline, no network
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SeaError(
+            f"model {model_id!r} is neither a folder here nor to be had from the hub "
+            f"({type(error).__name__}: {reason}). Download it where there is a network (`hf download {model_id}`), "
+            "or point to a folder: model.id=/path/to/it"
+        ) from error
+
+
+def _content_revision(path: Path) -> str:
+    """12 hex digits of a folder's content: weights and configuration, whatever the folder's name.
+
+    Weight files over 64 MiB count by size, first and last MiB: a 15 GB checkpoint must not be read through to start.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(path.iterdir()):
+        if file.suffix not in (".json", ".safetensors", ".jinja", ".model", ".txt"):
+            continue
+        size = file.stat().st_size
+        digest.update(f"{file.name} {size}\n".encode())
+        with file.open("rb") as stream:
+            if size <= WHOLE_FILE_BYTES:
+                digest.update(stream.read())
+            else:
+                digest.update(stream.read(END_BYTES))
+                stream.seek(-END_BYTES, 2)
+                digest.update(stream.read(END_BYTES))
+    return digest.hexdigest()[:12]
+
+
+def resolve_device(device: str) -> torch.device:
+    """`auto` is this rank's GPU when there is one, else the CPU.
+
+    Raises:
+        SeaError: the device is not there.
+    """
+    if device == "auto":
+        return torch.device("cuda", local_rank()) if torch.cuda.is_available() else torch.device("cpu")
+    try:
+        resolved = torch.device(device)
+        torch.empty(0, device=resolved)
+    except (RuntimeError, AssertionError) as error:
+        raise SeaError(f"model.device={device} is not there: {str(error).splitlines()[0]}. Type auto or cpu") from error
+    return resolved
+
+
+def resolve_dtype(dtype: str, device: torch.device) -> str:
+    """`auto` is float32 on CPU and bfloat16 on a GPU."""
+    if dtype != "auto":
+        return dtype
+    return "float32" if device.type == "cpu" else "bfloat16"
+
+
+def load(config: ModelConfig, adapter: str | None = None) -> Loaded:
+    """Load a checkpoint frozen, in evaluation mode, with its processor and, when given, a PEFT adapter.
+
+    Raises:
+        SeaError: no such checkpoint, family, modality, dtype or device; or the files are not what they should be.
+    """
+    from transformers import AutoConfig, AutoModelForMultimodalLM, AutoProcessor
+
+    checkpoint = locate(config.id, config.revision)
+    model_type = _guarded(lambda: AutoConfig.from_pretrained(checkpoint.path), config.id).model_type
+    family: Family = family_module(model_type, config.family_path).FAMILY
+    spec = modality(family, config.modality)
+    device = resolve_device(config.device)
+    model = _guarded(
+        lambda: AutoModelForMultimodalLM.from_pretrained(
+            checkpoint.path,
+            dtype=getattr(torch, resolve_dtype(config.dtype, device)),
+            attn_implementation=config.attention,
+        ),
+        config.id,
+    )
+    processor = _guarded(lambda: AutoProcessor.from_pretrained(checkpoint.path), config.id)
+    if adapter is not None:
+        model = _with_adapter(model, adapter)
+    return assemble(config.name, checkpoint, model.to(device), processor, family, config.modality, spec, config.blank)
+
+
+def assemble(
+    name: str,
+    checkpoint: Checkpoint,
+    model: Any,
+    processor: Any,
+    family: Family,
+    modality_name: str,
+    spec: Modality,
+    blank: dict[str, Any],
+) -> Loaded:
+    """Freeze a model that is at hand and join it with its processor, as `load` does with a checkpoint."""
+    model.requires_grad_(False)
+    model.eval()
+    stop = model.generation_config.eos_token_id
+    stop_ids = {processor.tokenizer.eos_token_id, *(stop if isinstance(stop, list) else [stop])} - {None}
+    return Loaded(
+        name=name,
+        checkpoint=checkpoint,
+        model=model,
+        processor=processor,
+        family=family,
+        modality=modality_name,
+        spec=spec,
+        chat=Chat(processor, sorted(stop_ids), modality_name, spec),
+        stop_ids=sorted(stop_ids),
+        blank=blank,
+    )
+
+
+def _with_adapter(model: Any, adapter: str) -> Any:
+    from peft import PeftModel
+
+    if not (Path(adapter) / "adapter_config.json").is_file():
+        raise SeaError(
+            f"{adapter} holds no adapter_config.json: an adapter is the folder that PEFT's save_pretrained wrote"
+        )
+    return _guarded(lambda: PeftModel.from_pretrained(model, adapter, is_trainable=False), adapter)
+
+
+def _guarded(read: Callable[[], Any], what: str) -> Any:
+    """Reading foreign files fails in many types; a user gets one line that names the files, and no library's bars."""
+    from transformers.utils import logging
+
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        return read()
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise SeaError(f"cannot load {what}: {lines[0]}") from error
+    finally:
+        if bars:
+            logging.enable_progress_bar()

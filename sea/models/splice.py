@@ -1,0 +1,179 @@
+"""The splice: E travels in the model's own media argument, and the encoder M hands it on as its output.
+
+The encoder module's class is swapped for a subclass whose forward returns E in the encoder's output type, and swapped
+back to restore. Everything after M (pooling, projector, placeholder merge, generate, PEFT, ZeRO) is the library's own
+code, so nothing of it is copied here and nothing can drift from it. DESIGN section 3; the contract is in tests/models.
+
+Shape suffixes: B samples, N rows of E per sample, D encoder width.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from sea.console import SeaError
+from sea.models.spec import Family, Modality, modality
+
+
+class _Levels:
+    """Stands for the encoder's tuple of hidden states: the layer that is asked for is E, or E's part for that layer."""
+
+    def __init__(self, emb_BND: Tensor, layers: int | Sequence[int]) -> None:
+        self.emb_BND, self.layers = emb_BND, layers
+
+    def __getitem__(self, layer: int) -> Tensor:
+        if isinstance(self.layers, int):
+            return self.emb_BND
+        return self.emb_BND.chunk(len(self.layers), dim=-1)[list(self.layers).index(layer)]
+
+
+def _first_row_dropped(config: Any, spec: Modality) -> bool:
+    if spec.first_row_dropped is not None:
+        return spec.first_row_dropped
+    return bool(getattr(config, "vision_feature_select_strategy", None) == "default")
+
+
+def _emit_hidden(encoder: nn.Module, emb_BND: Tensor, spec: Modality, config: Any) -> BaseModelOutputWithPooling:
+    if _first_row_dropped(config, spec):  # a stand-in for CLS, which the code after M cuts off again
+        emb_BND = torch.cat([emb_BND[:, :1].detach(), emb_BND], dim=1)
+    layers = getattr(config, "vision_feature_layer", -1)
+    return BaseModelOutputWithPooling(last_hidden_state=emb_BND, hidden_states=_Levels(emb_BND, layers))
+
+
+def _collect_hidden(output: Any, spec: Modality, config: Any) -> Tensor:
+    layers = getattr(config, "vision_feature_layer", -1)
+    levels = [layers] if isinstance(layers, int) else list(layers)
+    emb_BND = torch.cat([output.hidden_states[layer] for layer in levels], dim=-1)
+    return emb_BND[:, 1:] if _first_row_dropped(config, spec) else emb_BND
+
+
+@dataclass(frozen=True)
+class Emitter:
+    """One way in which encoders hand on their output: E -> output (`emit`), and output -> E (`collect`)."""
+
+    emit: Callable[[nn.Module, Tensor, Modality, Any], Any]
+    collect: Callable[[Any, Modality, Any], Tensor]
+
+
+EMITTERS = {
+    "hidden": Emitter(
+        _emit_hidden, _collect_hidden
+    ),  # E is one of the encoder's hidden states (or several, side by side)
+}
+
+
+def core(model: nn.Module) -> nn.Module:
+    """The model without its LM head, under any PEFT wrapping: what the family's paths are relative to."""
+    wrapped: Any = model
+    unwrapped = wrapped.get_base_model() if hasattr(wrapped, "get_base_model") else wrapped
+    base: nn.Module = unwrapped.base_model
+    return base
+
+
+class _EncoderReachedError(Exception):
+    """Ends a forward once M has returned: nothing after it is needed."""
+
+
+class Splice:
+    """Makes a model take E in place of media. Use as a context manager, or `install` and `restore`.
+
+    Args:
+        model: a loaded model, PEFT-wrapped or not. Its weights and its other modules are not touched.
+        family: the model's family.
+    """
+
+    def __init__(self, model: nn.Module, family: Family) -> None:
+        self.model, self.family = model, family
+        self._originals: dict[str, type[nn.Module]] = {}
+
+    @property
+    def installed(self) -> bool:
+        """Whether the model's media arguments carry E at the moment."""
+        return bool(self._originals)
+
+    def install(self) -> Splice:
+        """Swap the class of every encoder of the family."""
+        base = core(self.model)
+        for spec in self.family.modalities.values():
+            if spec.encoder not in self._originals:
+                encoder = base.get_submodule(spec.encoder)
+                self._originals[spec.encoder] = type(encoder)
+                encoder.__class__ = _spliced(type(encoder), spec, base.config)
+        return self
+
+    def restore(self) -> None:
+        """Give every encoder its own class back: the model is what it was."""
+        base = core(self.model)
+        for path, original in self._originals.items():
+            base.get_submodule(path).__class__ = original
+        self._originals.clear()
+
+    def __enter__(self) -> Splice:
+        return self.install()
+
+    def __exit__(self, *_: object) -> None:
+        self.restore()
+
+    @contextlib.contextmanager
+    def off(self) -> Iterator[None]:
+        """Let the encoders run themselves inside the block."""
+        was_installed = self.installed
+        self.restore()
+        try:
+            yield
+        finally:
+            if was_installed:
+                self.install()
+
+    @torch.no_grad()
+    def encode(self, inputs: Mapping[str, Tensor], name: str) -> Tensor:
+        """E = M(medium), by the model's own forward, which is cut off as soon as M has returned.
+
+        Args:
+            inputs: what the processor made of prompts with media, on the model's device.
+            name: the modality.
+
+        Returns:
+            emb_BND in the encoder's dtype.
+        """
+        spec, base = modality(self.family, name), core(self.model)
+        found: list[Tensor] = []
+
+        def stop(_: nn.Module, __: Any, output: Any) -> None:
+            found.append(EMITTERS[spec.emitter].collect(output, spec, base.config))
+            raise _EncoderReachedError
+
+        with self.off():
+            hook = base.get_submodule(spec.encoder).register_forward_hook(stop)
+            try:
+                self.model(**inputs)
+            except _EncoderReachedError:
+                pass
+            finally:
+                hook.remove()
+        if not found:
+            raise SeaError(
+                f"the model did not run its {name} encoder on these inputs: is {spec.argument!r} among them?"
+            )
+        return found[0]
+
+
+def _spliced(original: type[nn.Module], spec: Modality, config: Any) -> type[nn.Module]:
+    """A subclass of an encoder's class whose forward hands on its input as its output."""
+
+    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        emb = args[0] if args else kwargs[spec.argument] if spec.argument in kwargs else kwargs["pixel_values"]
+        emb_BND = emb.to(self.dtype)  # fp32 E into a bf16 model: what is read is what the store will hold
+        return EMITTERS[spec.emitter].emit(self, emb_BND, spec, config)
+
+    # Same name, module and qualname: transformers keys its capture of hidden states by str(type(module)), PEFT and
+    # accelerate match modules by class name; under another name both would silently pass the encoder by.
+    attributes = {"forward": forward, "__module__": original.__module__, "__qualname__": original.__qualname__}
+    return type(original.__name__, (original,), attributes)

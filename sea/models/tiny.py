@@ -1,0 +1,63 @@
+"""What the families' `tiny()` models share: a tokenizer trained on the spot and seeded random weights.
+
+They make the contract tests (and `debug=tiny` runs) real without a hub: real classes, real processors, no download.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+TEXT = (
+    "user assistant system : describe the image . what is in the picture ? a red dog runs on green grass . "
+    "the answer is yes no . listen to the audio and reply briefly please . "
+    "cats sit on the mat near a blue lake under the yellow sun ."
+)
+# LLaVA-1.5's layout, with the placeholder token of each modality filled in.
+CHAT_TEMPLATE = (
+    "{% for m in messages %}{{ m['role'] | upper }}:"
+    "{% if m['content'] is string %} {{ m['content'] }}{% else %}{% for p in m['content'] %}"
+    "{% if p['type'] == 'text' %} {{ p['text'] }}{% else %} {{ media[p['type']] }}{% endif %}{% endfor %}{% endif %}"
+    "{% if m['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% if not loop.last %} {% endif %}{% endfor %}"
+    "{% if add_generation_prompt %} ASSISTANT:{% endif %}"
+)
+
+
+def tokenizer(**media_tokens: str) -> Any:
+    """A byte-level BPE tokenizer of about 400 tokens with the given special tokens, e.g. `image_token="<image>"`."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trained.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=["<pad>", "<s>", "</s>", *media_tokens.values()],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    trained.train_from_iterator([TEXT], trainer)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=trained,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        extra_special_tokens=media_tokens,
+    )
+    tokens = {name.removesuffix("_token"): token for name, token in media_tokens.items()}
+    fast.chat_template = "{% set media = " + repr(tokens) + " %}" + CHAT_TEMPLATE
+    return fast
+
+
+def initialise(model: nn.Module, seed: int = 0) -> nn.Module:
+    """Seeded random weights, large enough that a tiny model's outputs differ from input to input."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in model.named_parameters():
+        if parameter.ndim > 1:
+            parameter.data = torch.randn(parameter.shape, generator=generator) * 0.08
+        elif "norm" not in name.lower():
+            parameter.data = torch.randn(parameter.shape, generator=generator) * 0.02
+    return model.eval()

@@ -1,0 +1,173 @@
+"""Checkpoints: found, told apart, refused with a line; prompts; pinned greedy decoding."""
+
+import shutil
+
+import pytest
+import torch
+
+from sea.config import OptimizeConfig, compose
+from sea.console import SeaError
+from sea.models.chat import Slot
+from sea.models.generate import answer
+from sea.models.load import load, locate, resolve_device, resolve_dtype
+from sea.models.spec import family_module
+from tests.models.contract import tiny
+
+
+@pytest.fixture(scope="module")
+def llava():
+    return tiny("llava", "image")
+
+
+@pytest.fixture(scope="module")
+def folder(llava, tmp_path_factory):
+    path = tmp_path_factory.mktemp("model")
+    llava.model.save_pretrained(path)
+    llava.processor.save_pretrained(path)
+    return path
+
+
+def model_config(**changes):
+    config = compose("optimize", OptimizeConfig, "+model=micro-llava").model
+    for name, value in changes.items():
+        setattr(config, name, value)
+    return config
+
+
+def test_a_folder_loads_frozen_and_answers_as_the_model_it_was_saved_from(llava, folder):
+    loaded = load(model_config(id=str(folder)))
+    assert not any(p.requires_grad for p in loaded.model.parameters())
+    assert not loaded.model.training
+    emb, companions = loaded.blank_embedding()
+    assert emb.shape == (16, 32)
+    slot = Slot(tuple(emb.shape), companions)
+    prompt = loaded.chat.prompt("what is in the picture ?", slot)
+    assert prompt == llava.chat.prompt("what is in the picture ?", slot)
+
+
+def test_revision_follows_content_not_place(folder, tmp_path):
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(folder, copy)
+    revision = locate(str(folder)).revision
+    assert locate(str(copy)).revision == revision
+    weights = copy / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    assert locate(str(copy)).revision != revision
+    with pytest.raises(SeaError, match="its files changed"):
+        locate(str(copy), revision)
+
+
+def test_a_large_file_counts_by_its_ends(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("sea.models.load.WHOLE_FILE_BYTES", 10)
+    monkeypatch.setattr("sea.models.load.END_BYTES", 4)
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    assert locate(str(folder)).revision == locate(str(copy)).revision
+    with (copy / "model.safetensors").open("rb+") as file:
+        file.seek(-1, 2)
+        file.write(b"\x55")
+    assert locate(str(folder)).revision != locate(str(copy)).revision
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"id": "builtin:nope"}, "valid: builtin:micro-llava"),
+        ({"id": "nobody/has-this"}, "hf download nobody/has-this"),
+        ({"modality": "smell"}, "reads image, not 'smell'"),
+        ({"device": "cuda:99"}, "model.device=cuda:99 is not there"),
+        ({"family_path": "nowhere.py"}, "there is no such file"),
+    ],
+)
+def test_what_cannot_be_loaded_is_said_in_a_line(changes, message):
+    with pytest.raises(SeaError, match=message):
+        load(model_config(**changes))
+
+
+def test_a_folder_without_a_config_is_refused(tmp_path):
+    with pytest.raises(SeaError, match=r"holds no config\.json"):
+        locate(str(tmp_path))
+
+
+def test_damaged_weights_give_a_line(folder, tmp_path):
+    copy = tmp_path / "damaged"
+    shutil.copytree(folder, copy)
+    (copy / "model.safetensors").write_bytes(b"not safetensors")
+    with pytest.raises(SeaError, match="cannot load"):
+        load(model_config(id=str(copy)))
+
+
+def test_unknown_family_lists_the_known():
+    with pytest.raises(SeaError, match="known types: llava"):
+        family_module("no_such_family")
+
+
+def test_family_from_a_file_outside(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("from sea.models.families.llava import FAMILY, tiny\n")
+    assert family_module("anything", str(path)).FAMILY.modalities
+    path.write_text("x = 1\n")
+    with pytest.raises(SeaError, match="holds no FAMILY"):
+        family_module("anything", str(path))
+
+
+def test_auto_is_float32_on_cpu_and_bfloat16_elsewhere():
+    assert resolve_dtype("auto", torch.device("cpu")) == "float32"
+    assert resolve_dtype("auto", torch.device("cuda", 0)) == "bfloat16"
+    assert resolve_dtype("float16", torch.device("cpu")) == "float16"
+    assert resolve_device("cpu").type == "cpu"
+
+
+def test_wrong_blank_settings_are_named(llava):
+    llava_blank, llava.blank = llava.blank, {"seconds": 3}
+    try:
+        with pytest.raises(SeaError, match="does not fit the image"):
+            llava.blank_embedding()
+    finally:
+        llava.blank = llava_blank
+
+
+def test_greedy_ignores_the_checkpoints_generation_settings(llava):
+    """A checkpoint's repetition penalty or sampling must not reach a measurement."""
+    emb, companions = llava.encode([llava.spec.blank(**llava.blank)])
+    prompts = [llava.chat.prompt("describe the image", Slot(tuple(emb.shape[1:]), companions))]
+    media = {"pixel_values": llava.inputs(["."], [llava.spec.blank(**llava.blank)])["pixel_values"]}
+    expected = answer(llava, prompts, media, 10)
+    own = llava.model.generation_config
+    own.repetition_penalty, own.do_sample, own.temperature, own.suppress_tokens = 50.0, True, 9.0, list(range(3, 200))
+    try:
+        assert answer(llava, prompts, media, 10) == expected
+        assert llava.model.generation_config is own
+    finally:
+        own.repetition_penalty, own.do_sample, own.temperature, own.suppress_tokens = None, None, None, None
+
+
+def test_answer_ids_end_with_the_end_of_turn(llava):
+    ids = llava.chat.answer("what is in the picture ?", "a red dog", None)
+    tokenizer = llava.processor.tokenizer
+    assert ids[-1] == tokenizer.eos_token_id
+    assert tokenizer.decode(ids[:-1]) == " a red dog"
+    prompt = llava.chat.prompt("what is in the picture ?", None)
+    whole = tokenizer(llava.chat.text("what is in the picture ?", False, "a red dog")).input_ids
+    assert [*prompt, *ids] == whole
+
+
+def test_a_template_without_end_of_turn_gets_eos(llava):
+    processor = llava.processor
+    own = processor.chat_template
+    processor.chat_template = own.replace("{{ eos_token }}", " ")
+    try:
+        ids = llava.chat.answer("describe", "a red dog", None)
+    finally:
+        processor.chat_template = own
+    assert ids == llava.chat.answer("describe", "a red dog", None)
+
+
+def test_a_placeholder_inside_the_text_is_refused(llava):
+    slot = Slot((16, 32), {})
+    with pytest.raises(SeaError, match="2 placeholders for 1 media"):
+        llava.chat.prompt("what is <image> ?", slot)
+    with pytest.raises(SeaError, match="1 placeholders for 0 media"):
+        llava.chat.prompt("what is <image> ?", None)
