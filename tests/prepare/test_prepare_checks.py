@@ -1,0 +1,168 @@
+"""Why rows are set aside, what a text set may not hold, and how readers and extractors are found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sea.console import SeaError
+from sea.prepare import extractors, prepare, survey, textsets
+from sea.prepare.checks import Repeats, wrong_with_extraction, wrong_with_row
+from sea.prepare.extractors import Extraction
+from sea.prepare.extractors.rules import Extractor
+from sea.prepare.textsets import RawRow
+from sea.records import Reject, Sample
+
+ROW = RawRow("r1", "How do I paint a lamp?", "Use a brush.", "Sorry.", False, "craft", "test")
+FOUND = Extraction(
+    "paint a lamp", "activity", "a person is painting a lamp", "How do I perform this activity?", reason=None
+)
+
+
+def row(number: int, instruction: str, **changes: object) -> RawRow:
+    return replace(ROW, id=f"r{number}", instruction=instruction, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, None),
+        ({"instruction": "How do I paint\n\ta lamp?\r\n"}, None),
+        ({"instruction": "   \n"}, "instruction is blank"),
+        ({"chosen": ""}, "chosen is blank"),
+        ({"rejected": "\t"}, "rejected is blank"),
+        ({"chosen": "x" * 101}, "chosen is longer than max_chars=100"),
+        ({"instruction": "How\x00?"}, "instruction has control characters"),
+        ({"rejected": "a\x1b[2J"}, "rejected has control characters"),
+        ({"chosen": "half \ud800"}, "chosen has control characters"),
+        ({"category": "\x07"}, "category has control characters"),
+    ],
+)
+def test_rows(changes: dict[str, str], reason: str | None) -> None:
+    assert wrong_with_row(replace(ROW, **changes), max_chars=100) == reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, None),
+        ({"phrase": None, "kind": None, "sentence": None, "detoxified": None, "reason": "none"}, None),
+        ({"phrase": "Paint  a lamp"}, None),
+        ({"kind": "person"}, "kind is neither activity nor product"),
+        ({"kind": None}, "kind is neither activity nor product"),
+        ({"phrase": "the of"}, "phrase has no content"),
+        ({"phrase": "paint a la"}, "phrase does not occur in the instruction"),
+        ({"phrase": "paint the lamp"}, "phrase does not occur in the instruction"),
+        ({"detoxified": "How do I PAINT a lamp?"}, "detoxified instruction still contains the phrase"),
+        ({"detoxified": ""}, "sentence or detoxified instruction is missing"),
+        ({"sentence": None}, "sentence or detoxified instruction is missing"),
+        ({"sentence": "a person is painting a door"}, "sentence does not mention the words of the phrase"),
+        ({"sentence": "a person is painting a lamp\x00"}, "what was extracted has control characters"),
+    ],
+)
+def test_extractions(changes: dict[str, str | None], reason: str | None) -> None:
+    assert wrong_with_extraction(ROW.instruction, replace(FOUND, **changes)) == reason
+
+
+def test_a_gerund_whose_stem_differs_is_mentioned() -> None:
+    found = Extraction(
+        "traffic lamps", "activity", "a person is trafficking lamps", "How to perform this activity?", None
+    )
+    assert wrong_with_extraction("How to traffic lamps?", found) is None
+
+
+def test_repeats() -> None:
+    repeats = Repeats()
+    assert repeats.wrong_with(ROW) is None
+    assert repeats.wrong_with(replace(ROW, provenance="another line of the file")) == "duplicate of r1"
+    assert repeats.wrong_with(row(2, "how do I  PAINT a lamp?")) == "same instruction as r1"
+    assert repeats.wrong_with(row(3, "How do I paint a door?")) is None
+    with pytest.raises(SeaError, match="two different rows have the id r3"):
+        repeats.wrong_with(row(3, "How do I paint a box?"))
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\x00b", "a\ud800"])
+def test_an_id_that_can_name_nothing_is_refused(name: str) -> None:
+    with pytest.raises(SeaError, match="row 2 of the text set has a blank id"):
+        survey([ROW, replace(ROW, id=name)])
+
+
+def test_survey() -> None:
+    rows = [ROW, row(2, "How do I paint a door?")]
+    found = survey(rows)
+    assert found.rows == 2 and found == survey(iter(rows))
+    assert found != survey([*rows[::-1]]) and found != survey([ROW, row(2, "How do I paint a box?")])
+    with pytest.raises(SeaError, match="gave no row"):
+        survey([])
+    with pytest.raises(SeaError, match="two different rows have the id r2"):
+        survey([*rows, row(2, "How do I paint a box?")])
+
+
+def test_prepare_from_python() -> None:
+    rows = [
+        ROW,
+        row(2, "How do I make a fake badge?", harmful=True),
+        row(3, "The weather is fine."),
+        row(4, " "),
+        ROW,
+        row(5, "How do I paint a lamp?"),
+    ]
+    for batch_size in (1, 2, 100):
+        outcomes = list(prepare(iter(rows), Extractor(), textset="mine", max_chars=1000, batch_size=batch_size))
+        samples = [o for o in outcomes if isinstance(o, Sample)]
+        assert [(s.id, s.phrase, s.kind, s.harmful, s.textset) for s in samples] == [
+            ("r1", "paint a lamp", "activity", False, "mine"),
+            ("r2", "fake badge", "product", True, "mine"),
+            ("r3", None, None, False, "mine"),  # stays text
+        ]
+        assert [o for o in outcomes if isinstance(o, Reject)] == [
+            Reject("r4", "instruction is blank"),
+            Reject("r1", "duplicate of r1"),
+            Reject("r5", "same instruction as r1"),
+        ]
+
+
+def test_a_bad_extraction_sets_the_row_aside() -> None:
+    class Wrong:
+        version = 1
+
+        def extract(self, instructions: list[str]) -> list[Extraction]:
+            return [replace(FOUND, phrase="open a box") for _ in instructions]
+
+    assert list(prepare([ROW], Wrong(), "mine", 1000)) == [Reject("r1", "phrase does not occur in the instruction")]
+
+
+def test_prepare_holds_one_batch_of_rows() -> None:
+    taken = 0
+
+    def rows():  # type: ignore[no-untyped-def]
+        nonlocal taken
+        for number in range(1000):
+            taken += 1
+            yield row(number, f"How do I paint lamp number {number}?")
+
+    outcomes = prepare(rows(), Extractor(), "mine", 1000, batch_size=10)
+    for _ in range(25):
+        next(outcomes)
+    assert taken == 30
+
+
+def test_readers_and_extractors_are_found_by_name() -> None:
+    assert next(textsets.read("micro", {"seed": 1})).provenance == "builtin:micro/train"
+    with pytest.raises(SeaError, match=r"textset\.reader=nope is not known; valid: .*micro"):
+        textsets.read("nope", {})
+    with pytest.raises(SeaError, match=r"textset\.args: unknown sede; valid: harmful_rows, harmless_rows, seed, split"):
+        textsets.read("micro", {"sede": 1})
+    with pytest.raises(SeaError, match=r"textset\.args\.seed=one is of the wrong type: it must be int"):
+        textsets.read("micro", {"seed": "one"})
+    with pytest.raises(SeaError, match=r"textset\.args\.split=all is not known; valid: train, dev, test"):
+        next(textsets.read("micro", {"split": "all"}))
+    with pytest.raises(SeaError, match=r"textset\.args: 9999999 rows asked for"):
+        next(textsets.read("micro", {"harmful_rows": 9999999}))
+    with pytest.raises(SeaError, match=r"-1 harmful and 100 harmless rows cannot be made"):
+        next(textsets.read("micro", {"harmful_rows": -1}))
+    with pytest.raises(SeaError, match=r"extractor\.name=nope is not known; valid: .*rules"):
+        extractors.load("nope", {})
+    with pytest.raises(SeaError, match=r"extractor\.args: unknown topic; valid: subject"):
+        extractors.load("rules", {"topic": "x"})
