@@ -1,0 +1,236 @@
+"""The loop: many samples side by side, each with its own state, each leaving at its own stop and the next one entering.
+
+A sample's result does not depend on its neighbours: the batch loss is a sum, all state is per sample, and nothing is
+drawn at random. It differs from optimising alone only by the rounding of larger matrix products (DESIGN section 4).
+
+Shape suffixes: B samples, P pairs, N rows of E, D its width.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from sea.config import OptimConfig
+from sea.console import SeaError, say
+from sea.models.load import Loaded
+from sea.optimize.objective import Packed, evaluate, pack
+from sea.optimize.optimizers import RULES, State, fresh_state
+from sea.optimize.targets import Problem
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one sample."""
+
+    problem: Problem
+    emb_ND: Tensor  # in the model's dtype, as it was read when hit and losses were measured
+    losses: dict[str, float]
+    steps: int
+    seconds: float
+    hit: bool
+    margin_reached: bool
+    finite: bool
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """The loop's state after one step, for progress and charts."""
+
+    step: int
+    active: int
+    waiting: int
+    mean_loss: float
+    hit_share: float
+
+
+@dataclass
+class _Group:
+    """Samples with their state; rows of the tensors go with the list."""
+
+    problems: list[Problem]
+    emb_BND: Tensor
+    state: State
+    step_B: Tensor
+    seconds_B: Tensor
+
+    def rows(self, kept: list[int]) -> _Group:
+        """The group of some of its samples."""
+        index = torch.tensor(kept, device=self.emb_BND.device, dtype=torch.long)
+        return _Group(
+            [self.problems[i] for i in kept],
+            self.emb_BND[index],
+            {name: value[index] for name, value in self.state.items()},
+            self.step_B[index],
+            self.seconds_B[index.cpu()],
+        )
+
+    def joined(self, other: _Group) -> _Group:
+        """Both groups as one."""
+        return _Group(
+            self.problems + other.problems,
+            torch.cat([self.emb_BND, other.emb_BND]),
+            {name: torch.cat([value, other.state[name]]) for name, value in self.state.items()},
+            torch.cat([self.step_B, other.step_B]),
+            torch.cat([self.seconds_B, other.seconds_B]),
+        )
+
+
+class Loop:
+    """Optimises problems as they come; iterate over it for the outcomes.
+
+    Args:
+        loaded: the frozen model, its splice installed.
+        problems: what to optimise; read as places in the batch become free.
+        start_ND: the embedding that every sample starts from.
+        companions: what belongs beside it, without a batch dimension.
+        settings: update rule, step size, stop rule, batch size.
+        observe: called after every step.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        problems: Iterable[Problem],
+        start_ND: Tensor,
+        companions: dict[str, Tensor],
+        settings: OptimConfig,
+        observe: Callable[[StepReport], None] = lambda report: None,
+    ) -> None:
+        self.loaded, self.settings, self.observe = loaded, settings, observe
+        self.waiting = deque(problems)
+        self.parked: deque[_Group] = deque()  # under way, but out of the batch since memory ran out
+        self.start_ND, self.companions = start_ND.float(), companions
+        self.step_length = settings.step_size * float(self.start_ND.square().mean().sqrt())
+        self.places = settings.batch_size
+        attention = loaded.model.config._attn_implementation  # type: ignore[union-attr]
+        self.additive = loaded.dtype if attention == "eager" else None
+        self.steps_done = 0
+
+    def __iter__(self) -> Iterator[Outcome]:
+        active = self._refill(None)
+        packed: Packed | None = None
+        while active is not None:
+            started, shortage = time.perf_counter(), ""
+            try:
+                packed = packed if packed is not None else self._pack(active)
+                nll_BP, hit_B, grad_BND = self._gradient(active, packed)
+            except torch.OutOfMemoryError as error:
+                shortage = str(error).splitlines()[0]
+            if shortage:  # handled out here: the exception's frames hold the tensors that took the memory
+                active, packed = self._halved(active, shortage), None
+                continue
+            finished, going_on = self._sorted(active, nll_BP, hit_B, grad_BND)
+            active.seconds_B += (time.perf_counter() - started) / len(active.problems)
+            for place, outcome in finished:
+                yield replace(outcome, seconds=float(active.seconds_B[place]))
+            if finished:
+                active, grad_BND, packed = active.rows(going_on), grad_BND[going_on], None
+            self._update(active, grad_BND)
+            before = len(active.problems)
+            refilled = self._refill(active)
+            if refilled is None or len(refilled.problems) != before:
+                packed = None
+            active = refilled
+
+    def _refill(self, active: _Group | None) -> _Group | None:
+        """Fill free places: first with parked samples, then with fresh ones. None when nothing is left."""
+        if active is not None and not active.problems:
+            active = None
+        free = self.places - (len(active.problems) if active is not None else 0)
+        while free > 0 and self.parked:
+            group = self.parked.popleft()
+            count = len(group.problems)
+            if count > free:
+                self.parked.appendleft(group.rows(list(range(free, count))))
+                group = group.rows(list(range(free)))
+            active = group if active is None else active.joined(group)
+            free -= len(group.problems)
+        fresh = [self.waiting.popleft() for _ in range(min(free, len(self.waiting)))]
+        if fresh:
+            emb_BND = self.start_ND.repeat(len(fresh), 1, 1)
+            group = _Group(
+                fresh,
+                emb_BND,
+                fresh_state(self.settings.optimizer, emb_BND),
+                torch.zeros(len(fresh), device=emb_BND.device),
+                torch.zeros(len(fresh)),
+            )
+            active = group if active is None else active.joined(group)
+        return active
+
+    def _pack(self, active: _Group) -> Packed:
+        pad = self.loaded.processor.tokenizer.pad_token_id
+        return pack(active.problems, pad if pad is not None else 0, self.loaded.device, self.additive)
+
+    def _gradient(self, active: _Group, packed: Packed) -> tuple[Tensor, Tensor, Tensor]:
+        """One forward and backward pass. The loss is a sum over samples, so each gets the gradient it has alone."""
+        emb_BND = active.emb_BND.detach().requires_grad_(True)
+        companions = {name: value.expand(len(active.problems), *value.shape) for name, value in self.companions.items()}
+        nll_BP, hit_B = evaluate(self.loaded, packed, emb_BND, companions)
+        (grad_BND,) = torch.autograd.grad(nll_BP.mean(1).sum(), emb_BND)
+        return nll_BP.detach(), hit_B, grad_BND
+
+    def _halved(self, active: _Group, shortage: str) -> _Group:
+        """Park half of the samples, states included: nothing that was done is done again."""
+        count = len(active.problems)
+        if count == 1:
+            raise SeaError(
+                f"out of memory with a single sample ({shortage}): use a smaller model, a smaller model.blank, "
+                "model.dtype=bfloat16, or a device with more memory"
+            )
+        self.places = count // 2
+        torch.cuda.empty_cache()
+        say(f"out of memory with {count} samples side by side: going on with {self.places}")
+        self.parked.appendleft(active.rows(list(range(self.places, count))))
+        return active.rows(list(range(self.places)))
+
+    def _sorted(
+        self, active: _Group, nll_BP: Tensor, hit_B: Tensor, grad_BND: Tensor
+    ) -> tuple[list[tuple[int, Outcome]], list[int]]:
+        """Split the batch by the stop rule: (place, outcome) of the finished, places of the rest. One transfer."""
+        finite_B = nll_BP.isfinite().all(1) & grad_BND.isfinite().flatten(1).all(1)
+        reached_B = hit_B & (nll_BP.amax(1) < self.settings.margin)
+        table = torch.cat([torch.stack([finite_B, hit_B, reached_B, active.step_B], dim=1).float(), nll_BP], dim=1)
+        finished, going_on = [], []
+        rows = table.tolist()
+        for place, (finite, hit, reached, step, *nll) in enumerate(rows):
+            if finite and not reached and step < self.settings.max_steps:
+                going_on.append(place)
+                continue
+            problem = active.problems[place]
+            outcome = Outcome(
+                problem=problem,
+                emb_ND=active.emb_BND[place].detach().to(self.loaded.dtype).cpu(),
+                losses={pair.name: loss for pair, loss in zip(problem.pairs, nll, strict=True)},
+                steps=int(step),
+                seconds=0.0,
+                hit=bool(hit),
+                margin_reached=bool(reached),
+                finite=bool(finite),
+            )
+            finished.append((place, outcome))
+        self.steps_done += 1
+        finite_rows = [row for row in rows if row[0]] or [[0.0] * 6]
+        self.observe(
+            StepReport(
+                step=self.steps_done,
+                active=len(rows),
+                waiting=len(self.waiting) + sum(len(group.problems) for group in self.parked),
+                mean_loss=sum(sum(row[4:]) / len(row[4:]) for row in finite_rows) / len(finite_rows),
+                hit_share=sum(row[1] for row in rows) / len(rows),
+            )
+        )
+        return finished, going_on
+
+    def _update(self, active: _Group, grad_BND: Tensor) -> None:
+        if not active.problems:
+            return
+        active.step_B += 1
+        rule, _ = RULES[self.settings.optimizer]
+        active.emb_BND = active.emb_BND - self.step_length * rule(grad_BND, active.state, active.step_B)

@@ -1,0 +1,282 @@
+"""The stage around `optimize`: which samples are left, the store, progress, completion by whichever process is last.
+
+Ranks and parts take samples by a hash of their ids, write under their own names and never wait for each other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sea.config import OptimizeConfig, parse_part
+from sea.console import Progress, SeaError, names, rank, say, world_size
+from sea.models.load import Checkpoint, Loaded, load, locate, resolve_device, resolve_dtype
+from sea.optimize import optimize
+from sea.optimize.loop import StepReport
+from sea.records import Embedding, Input, Manifest, Reject, Sample, read_jsonl
+from sea.runs import Run, find, inherited, output_hash, start
+from sea.statistics import rate
+from sea.store import Store, Writer, content_hash
+from sea.tracking import Tracker
+
+SAMPLES = "samples.jsonl"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What this launch is about: the upstream samples, the checkpoint, the run that they lead to."""
+
+    samples_run: Run
+    samples: list[Sample]  # those with a phrase; the others stay text
+    without_phrase: int
+    checkpoint: Checkpoint
+    run: Run
+
+
+def open_work(settings: OptimizeConfig) -> Work:
+    """Find the samples and the checkpoint, and open the run (new, or to be continued).
+
+    Raises:
+        SeaError: nothing to read, or the run was made with other settings, samples or another revision of the model.
+    """
+    checkpoint = locate(settings.model.id, settings.model.revision)
+
+    def accepts(manifest: Manifest) -> str | None:
+        made_of = manifest.config["textset"]["name"]
+        wanted = settings.model.textset
+        return None if wanted in (None, made_of) else f"{settings.model.name} only knows the words of textset {wanted}"
+
+    upstream = find("prepare", settings.samples, settings.runs, accepts, builtin=settings.model.textset)
+    samples_hash = output_hash(upstream, SAMPLES)
+    samples = read_jsonl(upstream.path / SAMPLES, Sample)
+    inherited("samples", upstream, f"{len(samples)} samples")
+    _check_ids(samples, upstream)
+    samples = samples[: settings.limit]
+    with_phrase = [sample for sample in samples if sample.phrase is not None]
+    if not with_phrase:
+        raise SeaError(f"{upstream.path / SAMPLES} holds no sample with a phrase: there is nothing to optimise")
+
+    shaping = _settings_that_shape_the_result(settings, checkpoint, samples_hash)
+    textset = upstream.manifest.config["textset"]["name"]
+    run = start("optimize", settings.name, f"{settings.model.name}-{textset}", shaping, settings.runs)
+    return Work(upstream, with_phrase, len(samples) - len(with_phrase), checkpoint, run)
+
+
+def _check_ids(samples: Sequence[Sample], upstream: Run) -> None:
+    seen: set[str] = set()
+    twice = {sample.id for sample in samples if sample.id in seen or seen.add(sample.id)}  # type: ignore[func-returns-value]
+    if twice:
+        raise SeaError(
+            f"{upstream.path / SAMPLES}: ids stand twice: {names(list(twice)[:5])}. "
+            "An id names an embedding in the store, so each sample needs its own; prepare the set again"
+        )
+
+
+def _settings_that_shape_the_result(settings: OptimizeConfig, checkpoint: Checkpoint, samples: str) -> dict[str, Any]:
+    optim = dataclasses.asdict(settings.optim)
+    del optim["batch_size"]  # shapes the work, not the result
+    dtype = resolve_dtype(settings.model.dtype, resolve_device(settings.model.device))
+    return {
+        "model": {
+            "id": checkpoint.id,
+            "revision": checkpoint.revision,
+            "modality": settings.model.modality,
+            "dtype": dtype,
+            "attention": settings.model.attention,
+            "blank": settings.model.blank,
+        },
+        "wording": dataclasses.asdict(settings.wording),
+        "optim": optim,
+        "samples": samples,
+        "limit": settings.limit,
+        "seed": settings.seed,
+        "max_new_tokens": settings.max_new_tokens,
+    }
+
+
+def share(samples: Sequence[Sample], settings: OptimizeConfig) -> list[Sample]:
+    """This process's samples: by a hash of the id, so that it depends on nothing but the number of processes."""
+    part, parts = parse_part(settings.part)
+    mine, slices = part * world_size() + rank(), parts * world_size()
+    return [s for s in samples if int.from_bytes(hashlib.sha256(s.id.encode()).digest()[:8]) % slices == mine]
+
+
+def preview(work: Work, todo: int, loaded: Loaded) -> None:
+    """Say what is about to happen, before the long part.
+
+    Raises:
+        SeaError: the embeddings would not fit on the disk.
+    """
+    start_ND, companions = loaded.blank_embedding()
+    per_sample = start_ND.numel() * loaded.dtype.itemsize + sum(c.numel() * c.itemsize for c in companions.values())
+    frozen = sum(parameter.numel() for parameter in loaded.model.parameters())
+    free = shutil.disk_usage(work.run.path).free
+    say(
+        f"frozen: {frozen:,} parameters of {loaded.name} ({loaded.dtype}, {loaded.device}); "
+        f"optimised: one embedding {tuple(start_ND.shape)} a sample"
+    )
+    say(
+        f"to do: {todo} of {len(work.samples)} samples, {todo * per_sample / 2**20:.1f} MiB "
+        f"({free / 2**30:.1f} GiB free); {work.without_phrase} samples have no phrase and stay text"
+    )
+    say(f"output: {work.run.path}")
+    if todo * per_sample > free:
+        raise SeaError(
+            f"{todo * per_sample / 2**30:.1f} GiB are needed and {free / 2**30:.1f} GiB are free in {work.run.path}: "
+            "make room, set runs=... to another disk, or limit=..."
+        )
+
+
+def run_stage(settings: OptimizeConfig) -> None:
+    """Do this process's share of the samples, then complete the run if nothing is left of any."""
+    work = open_work(settings)
+    if work.run.complete:
+        say(f"{work.run.path} is complete: nothing to do")
+        _report(work.run.manifest)
+        return
+    began = time.monotonic()
+    todo = _left(work, share(work.samples, settings))
+    if todo or settings.dry_run:
+        loaded = load(settings.model)
+        preview(work, len(todo), loaded)
+        if settings.dry_run:
+            return
+        _work_through(work, todo, loaded, settings)
+    _complete(work, settings, time.monotonic() - began)
+
+
+def _left(work: Work, samples: list[Sample]) -> list[Sample]:
+    store = Store(work.run.path)
+    return [s for s in samples if s.id not in store.embeddings and s.id not in store.rejects]
+
+
+def _work_through(work: Work, todo: list[Sample], loaded: Loaded, settings: OptimizeConfig) -> None:
+    part, parts = parse_part(settings.part)
+    writer_name = f"p{part + 1}of{parts}-r{rank()}"
+    progress = Progress(f"optimize ({rank() + 1} of {world_size()})", len(todo))
+    done = hits = stated = 0
+
+    with (
+        work.run.lock(writer_name),
+        Tracker(settings.report_to, work.run.name, work.run.path, dataclasses.asdict(settings)) as tracker,
+    ):
+        writer = Writer(work.run.path, writer_name)
+
+        def observe(report: StepReport) -> None:
+            progress.update(done, f"step {report.step}, {report.active} active, loss {report.mean_loss:.3f}")
+            numbers = {"loss": report.mean_loss, "active": float(report.active), "hit_share": report.hit_share}
+            tracker.log({f"optimize/{key}": value for key, value in numbers.items()}, report.step)
+
+        for results in optimize(loaded, todo, settings, observe):
+            writer.reject(results.rejects)
+            written = writer.add(results.embeddings)
+            done += len(written) + len(results.rejects)
+            hits += sum(e.hit for e in written)
+            stated += sum(e.verified for e in written)
+            progress.update(done, f"hit {hits}, verified {stated}")
+        progress.close()
+        writer.close()
+
+
+def _complete(work: Work, settings: OptimizeConfig, seconds: float) -> None:
+    """Write the manifest if every sample of every part is accounted for. Any process may be the one that does."""
+    with work.run.lock("complete", wait_s=600):
+        if work.run.complete:
+            return
+        store = Store(work.run.path)
+        missing = [s.id for s in work.samples if s.id not in store.embeddings and s.id not in store.rejects]
+        if missing:
+            print_rank = f"process {rank() + 1} of {world_size()}" + (
+                f", part {settings.part}" if settings.part else ""
+            )
+            say(
+                f"{print_rank} is done; {len(missing)} samples of other processes or parts are left; "
+                "the last to finish completes the run"
+            )
+            return
+        counts = _counts(work, store)
+        _refuse_many_rejects(work, store.rejects, settings)
+        manifest = work.run.finish(
+            config=dataclasses.asdict(settings),
+            inputs=[
+                Input("model", work.checkpoint.id, work.checkpoint.revision),
+                Input("prepare", work.samples_run.name, output_hash(work.samples_run, SAMPLES)),
+            ],
+            outputs={"store": content_hash(store.embeddings)},
+            counts=counts,
+            seconds=seconds,
+        )
+        _report(manifest)
+
+
+def _refuse_many_rejects(work: Work, rejects: dict[str, Reject], settings: OptimizeConfig) -> None:
+    if len(rejects) <= settings.max_reject_share * len(work.samples):
+        return
+    reasons = sorted({reject.reason for reject in rejects.values()})
+    raise SeaError(
+        f"{len(rejects)} of {len(work.samples)} samples were set aside, more than max_reject_share="
+        f"{settings.max_reject_share}: {'; '.join(reasons[:3])}. Listed in {work.run.path}/rejects.*.jsonl; "
+        "the finished embeddings are kept. Mend the cause and remove those files to try them again, or accept by a "
+        "larger max_reject_share"
+    )
+
+
+def _counts(work: Work, store: Store) -> dict[str, Any]:
+    """The stage's numbers, with intervals: OSR, the share at the margin, and the verification rates by wording."""
+    attempted = [sample.id for sample in work.samples]
+    found = [store.embeddings[i] for i in attempted if i in store.embeddings]
+    n = len(attempted)
+    harmful = {sample.id for sample in work.samples if sample.harmful}
+    return {
+        "attempted": n,
+        "embeddings": len(found),
+        "set_aside": len(store.rejects),
+        "without_phrase": work.without_phrase,
+        "osr": rate(sum(e.hit for e in found), n),
+        "margin_reached": rate(sum(e.margin_reached for e in found), n),
+        "verified": rate(sum(e.verified for e in found), n),
+        "vsr": _vsr(found, "verify:", n),
+        "audit_vsr": _vsr(found, "audit:", n),
+        "audit_vsr_harmful": _vsr([e for e in found if e.id in harmful], "audit:", len(harmful)),
+        "audit_vsr_harmless": _vsr([e for e in found if e.id not in harmful], "audit:", n - len(harmful)),
+        "mean_steps": round(sum(e.steps for e in found) / max(len(found), 1), 3),
+        "mean_seconds": round(sum(e.seconds for e in found) / max(len(found), 1), 4),
+    }
+
+
+def _vsr(found: Sequence[Embedding], group: str, attempted: int) -> dict[str, Any]:
+    """Verification success rate: the mean over a group's wordings, and each wording with its interval.
+
+    A sample without an embedding counts as a failure. The mean's interval takes each (sample, wording) answer as one
+    observation; a sample's answers are not independent, so it is somewhat too narrow: read the wordings' own intervals.
+    """
+    stated: dict[str, int] = {}
+    for embedding in found:
+        for answer in embedding.answers:
+            if answer.wording.startswith(group):
+                stated[answer.wording] = stated.get(answer.wording, 0) + answer.states_phrase
+    by_wording = {wording: rate(count, attempted) for wording, count in sorted(stated.items())}
+    return {**rate(sum(stated.values()), attempted * len(stated)), "by_wording": by_wording}
+
+
+def _report(manifest: Manifest) -> None:
+    """The run in three lines."""
+    counts = manifest.counts
+
+    def text(key: str) -> str:
+        found = counts[key]
+        return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]" if found["n"] else "- (none)"
+
+    lines = [
+        f"complete: {counts['embeddings']} embeddings of {counts['attempted']} samples, "
+        f"{counts['set_aside']} set aside",
+        f"OSR {text('osr')}, at the margin {text('margin_reached')}, verified {text('verified')}",
+        f"audit VSR {text('audit_vsr')} (harmful {text('audit_vsr_harmful')}, harmless {text('audit_vsr_harmless')}); "
+        f"{counts['mean_steps']} steps and {counts['mean_seconds']} s a sample",
+    ]
+    say("\n".join(lines))

@@ -1,0 +1,176 @@
+"""A sample's result is its own: alone or in a batch, in any order, with neighbours that fail, after memory ran out."""
+
+import dataclasses
+
+import pytest
+import torch
+
+import sea.optimize.loop as loop_module
+from sea.console import SeaError
+from sea.optimize import optimize
+from sea.optimize.optimizers import adam, fresh_state, normalized
+
+# Batch size changes the rounding of matrix products; over some tens of steps that grows to this, relative to E's RMS.
+TOLERANCE = 2e-3
+
+
+def run(micro, samples, settings, **optim):
+    """id -> (record, E), and the rejects."""
+    settings = dataclasses.replace(settings, optim=dataclasses.replace(settings.optim, **optim))
+    found, rejects = {}, {}
+    for results in optimize(micro, samples, settings):
+        found |= {record.id: (record, tensors["embedding"]) for record, tensors in results.embeddings}
+        rejects |= {reject.id: reject.reason for reject in results.rejects}
+    return found, rejects
+
+
+def agree(found, expected):
+    assert found.keys() == expected.keys()
+    for key, (record, emb) in found.items():
+        other, other_emb = expected[key]
+        assert (record.hit, record.margin_reached, record.steps) == (other.hit, other.margin_reached, other.steps)
+        assert [a.answer for a in record.answers] == [a.answer for a in other.answers]
+        scale = other_emb.square().mean().sqrt()
+        assert (emb - other_emb).abs().max() < TOLERANCE * scale
+
+
+@pytest.fixture(scope="module")
+def alone(micro, samples):
+    from sea.config import OptimizeConfig, compose
+    from tests.optimize.conftest import OVERRIDES
+
+    settings = compose("optimize", OptimizeConfig, *OVERRIDES)
+    found = {}
+    for sample in samples:
+        found |= run(micro, [sample], settings, batch_size=1)[0]
+    return found
+
+
+def test_embeddings_are_found_and_differ(alone, samples):
+    assert alone.keys() == {sample.id for sample in samples}
+    assert all(record.hit and record.margin_reached for record, _ in alone.values())
+    assert all(1 <= record.steps <= 100 for record, _ in alone.values())
+    embeddings = [emb for _, emb in alone.values()]
+    assert min((a - b).abs().max() for i, a in enumerate(embeddings) for b in embeddings[:i]) > 0.1
+
+
+@pytest.mark.parametrize("batch_size", [2, 5, 64])
+def test_alone_equals_any_batch(micro, samples, settings, alone, batch_size):
+    agree(run(micro, samples, settings, batch_size=batch_size)[0], alone)
+
+
+def test_order_does_not_matter(micro, samples, settings, alone):
+    agree(run(micro, samples[::-1], settings, batch_size=5)[0], alone)
+
+
+def test_fewer_neighbours_do_not_matter(micro, samples, settings, alone):
+    found, _ = run(micro, samples[::2], settings)
+    agree(found, {key: alone[key] for key in found})
+
+
+def test_the_model_is_left_as_it_was(micro, samples, settings):
+    before = {name: value.clone() for name, value in micro.model.state_dict().items()}
+    kinds = [type(module) for module in micro.model.modules()]
+    run(micro, samples[:2], settings)
+    assert all(torch.equal(value, before[name]) for name, value in micro.model.state_dict().items())
+    assert all(parameter.grad is None and not parameter.requires_grad for parameter in micro.model.parameters())
+    assert [type(module) for module in micro.model.modules()] == kinds
+
+
+def test_a_finished_sample_leaves_and_the_next_enters(micro, samples, settings):
+    """Places are refilled at once: launches stay full until nothing waits, and no sample is stepped after its stop."""
+    reports = []
+    settings = dataclasses.replace(settings, optim=dataclasses.replace(settings.optim, batch_size=3))
+    steps = [r.steps for results in optimize(micro, samples, settings, reports.append) for r, _ in results.embeddings]
+    assert all(report.active == 3 for report in reports if report.waiting)
+    assert sum(report.active for report in reports) == sum(steps) + len(samples)  # + each one's last look
+
+
+def test_memory_running_out_halves_the_batch_and_loses_nothing(micro, samples, settings, alone, monkeypatch, capsys):
+    real, calls = loop_module.evaluate, []
+
+    def short_of_memory(loaded, packed, emb, companions):
+        calls.append(len(emb))
+        if len(emb) > 2 and len(calls) > 4:  # memory goes short only once some steps are done
+            raise torch.OutOfMemoryError("out of memory")
+        return real(loaded, packed, emb, companions)
+
+    monkeypatch.setattr(loop_module, "evaluate", short_of_memory)
+    agree(run(micro, samples, settings, batch_size=8)[0], alone)
+    assert calls[:5] == [8] * 5
+    assert calls[-1] <= 2
+    assert "going on with 2" in capsys.readouterr().out
+    steps = sum(record.steps + 1 for record, _ in alone.values())
+    failed = sum(n for n in calls[4:] if n > 2)
+    assert sum(calls) - failed == steps  # no step was done twice
+
+
+def test_memory_too_short_for_one_sample_is_said(micro, samples, settings, monkeypatch):
+    def never(*args):
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(loop_module, "evaluate", never)
+    with pytest.raises(SeaError, match="out of memory with a single sample"):
+        run(micro, samples, settings)
+
+
+def test_a_sample_that_goes_to_nan_is_set_aside_and_harms_no_neighbour(micro, samples, settings, alone, monkeypatch):
+    victim = samples[3].id
+    real = loop_module.evaluate
+
+    def poisoned(loaded, packed, emb, companions):
+        nll, hit = real(loaded, packed, emb, companions)
+        rows = [problem.sample.id == victim for problem in poisoned.loop_problems()]
+        return nll + torch.where(torch.tensor(rows)[:, None], torch.nan, 0.0), hit
+
+    original = loop_module.Loop._gradient
+
+    def gradient(self, active, packed):
+        poisoned.loop_problems = lambda: active.problems
+        return original(self, active, packed)
+
+    monkeypatch.setattr(loop_module, "evaluate", poisoned)
+    monkeypatch.setattr(loop_module.Loop, "_gradient", gradient)
+    found, rejects = run(micro, samples, settings)
+    assert rejects == {victim: "loss or gradient is not finite at step 0"}
+    agree(found, {key: value for key, value in alone.items() if key != victim})
+
+
+def test_a_sample_is_given_up_on_after_max_steps(micro, samples, settings):
+    found, _ = run(micro, samples[:3], settings, max_steps=2)
+    assert [(record.steps, record.margin_reached) for record, _ in found.values()] == [(2, False)] * 3
+
+
+def test_margin_zero_never_stops_early(micro, samples, settings):
+    found, _ = run(micro, samples[:2], settings, max_steps=30, margin=0.0)
+    assert [(record.steps, record.margin_reached) for record, _ in found.values()] == [(30, False)] * 2
+
+
+def test_adam_is_torchs_adam():
+    target = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
+    ours, theirs = torch.zeros(2, 3, 4), torch.zeros(2, 3, 4, requires_grad=True)
+    optimizer = torch.optim.Adam([theirs], lr=0.1)
+    state = fresh_state("adam", ours)
+    for step in range(1, 8):
+        ours = ours - 0.1 * adam(2 * (ours - target), state, torch.full((2,), float(step)))
+        optimizer.zero_grad()
+        (theirs - target).square().sum().backward()
+        optimizer.step()
+    assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_normalized_descent_takes_steps_of_unit_rms_whatever_the_gradient():
+    grad = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
+    scale = torch.tensor([1e-6, 1e3])[:, None, None]
+    direction = normalized(grad * scale, fresh_state("normalized", grad), torch.ones(2))
+    assert torch.allclose(direction.square().mean((1, 2)), torch.ones(2), atol=1e-4)
+    assert torch.nn.functional.cosine_similarity(direction.flatten(1), grad.flatten(1)).min() > 0.9999
+    state = fresh_state("normalized", grad)
+    normalized(grad, state, torch.ones(2))
+    assert torch.allclose(normalized(grad, state, torch.ones(2)).square().mean((1, 2)).sqrt(), torch.tensor(1.9))
+
+
+def test_a_zero_gradient_moves_nothing():
+    zero = torch.zeros(1, 2, 3)
+    for rule, name in ((adam, "adam"), (normalized, "normalized")):
+        assert torch.equal(rule(zero, fresh_state(name, zero), torch.ones(1)), zero)

@@ -1,0 +1,64 @@
+"""The normalised match, the wording sets, and that questions are put to the stored value."""
+
+import pytest
+import torch
+
+from sea.models.chat import Slot
+from sea.models.splice import Splice
+from sea.optimize.verify import ask, normalised, questions, states_phrase, verified
+from sea.records import Answer
+
+
+@pytest.mark.parametrize(
+    ("phrase", "text", "stated"),
+    [
+        ("hack into government databases", "A man is hacking into the government database.", True),
+        ("stealing a car", "a person STEALS cars!", True),
+        ("forge a badge", "In the image, a person is forging a badge.", True),
+        ("running", "he runs", True),
+        ("fake passport", "There is a fake-passport on the table", True),
+        ("fake passport", "There is a fake red passport", False),
+        ("fake passport", "There is a passport, fake", False),
+        ("steal a car", "a person is stealing a cart", False),
+        ("steal a car", "", False),
+        ("a", "a", False),  # nothing is left of the phrase: nothing can be stated
+        ("", "anything", False),
+    ],
+)
+def test_states_phrase(phrase, text, stated):
+    assert states_phrase(phrase, text) is stated
+
+
+def test_normalised_keeps_other_scripts():
+    assert normalised("Ein Haus am See") != normalised("Ein Baum am See")
+    assert normalised("盗む 車") == ["盗む", "車"]
+
+
+def test_questions_are_the_held_out_wordings_in_order(settings):
+    names = [name for name, _ in questions("activity", settings.wording)]
+    assert names == ["verify:0", "verify:1", "audit:0", "audit:1", "audit:2"]
+    trained = {settings.wording.content.activity.question, settings.wording.content.product.question}
+    for kind in ("activity", "product"):
+        assert not trained & {question for _, question in questions(kind, settings.wording)}
+    assert questions("activity", settings.wording)[3] != questions("product", settings.wording)[3]
+
+
+def test_audit_has_no_say_in_the_filter():
+    def answers(**stated):
+        return [Answer(name.replace("_", ":"), "q", "p", "a", value) for name, value in stated.items()]
+
+    assert verified(answers(verify_0=True, verify_1=True, audit_0=False))
+    assert not verified(answers(verify_0=True, verify_1=False, audit_0=True))
+
+
+def test_answers_belong_to_their_embedding(micro, samples, settings):
+    """The encoding of a blank image states no phrase; asked in chunks or at once, answers are the same."""
+    start, companions = micro.blank_embedding()
+    emb = torch.stack([start, start + 3 * start.std()])
+    slot = Slot(tuple(start.shape), companions)
+    with Splice(micro.model, micro.family):
+        chunks = [ask(micro, samples[:2], emb, {}, slot, settings.wording, 24, batch_size) for batch_size in (1, 3, 64)]
+    assert chunks[0] == chunks[1] == chunks[2]
+    assert [len(answers) for answers in chunks[0]] == [5, 5]
+    assert not any(answer.states_phrase for answer in chunks[0][0])
+    assert {answer.expected for answer in chunks[0][1]} == {samples[1].phrase}
