@@ -285,7 +285,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             temporary.replace(path)
             _sync_folder(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a cleanup that fails must not hide what failed before it
+            temporary.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

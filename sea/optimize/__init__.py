@@ -1,128 +1,23 @@
 """Stage 2: one embedding per text sample, optimised until the frozen model reads the phrase in it.
 
-The stage as a function, free of files: `for results in optimize(model, samples, settings): ...`. The command around it,
-with store, resume and progress, is `python -m sea.optimize` (stage.py).
+From Python: `from sea.optimize import optimize` (embed.py), free of files. As a command, with store, resume and
+progress: `python -m sea.optimize` (stage.py). The names are fetched when they are asked for, so that `--help` starts
+without torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from sea.optimize.embed import Results, optimize
 
-from sea.config import OptimizeConfig
-from sea.models.chat import Slot
-from sea.models.load import Loaded
-from sea.models.splice import Splice
-from sea.optimize.loop import Loop, Outcome, StepReport
-from sea.optimize.targets import Problem, UnusableError, build
-from sea.optimize.verify import ask, verified
-from sea.records import Embedding, Reject, Sample
+__all__ = ["Results", "optimize"]
 
 
-@dataclass(frozen=True)
-class Results:
-    """Samples that ended since the last report: embeddings with their tensors, verified; and those set aside."""
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from sea.optimize import embed
 
-    embeddings: list[tuple[Embedding, dict[str, Tensor]]]
-    rejects: list[Reject]
-
-
-def optimize(
-    loaded: Loaded,
-    samples: Sequence[Sample],
-    settings: OptimizeConfig,
-    observe: Callable[[StepReport], None] = lambda report: None,
-) -> Iterator[Results]:
-    """Optimise one embedding per sample and verify it by held-out questions.
-
-    Args:
-        loaded: a model from `sea.models.load.load`; frozen, it is left as it was.
-        samples: those with a phrase; others are set aside with the reason.
-        settings: `wording`, `optim`, `seed`, `flush_every` and `max_new_tokens` are read.
-        observe: called after every optimisation step.
-
-    Yields:
-        Results of about `flush_every` samples each, in the order in which they end. The tensors are `embedding` (in the
-        model's dtype) and the companions of the modality.
-    """
-    start_ND, companions = loaded.blank_embedding()
-    slot = Slot(tuple(start_ND.shape), companions)
-    problems: list[Problem] = []
-    unusable: list[Reject] = []
-    for sample in samples:
-        try:
-            problems.append(build(sample, settings.wording, settings.seed, loaded, slot))
-        except UnusableError as error:
-            unusable.append(Reject(sample.id, str(error)))
-    if unusable:
-        yield Results([], unusable)
-    problems.sort(key=lambda problem: (problem.length, problem.sample.id))  # like lengths together: less padding
-
-    def finish(outcomes: list[Outcome]) -> Results:
-        good = [outcome for outcome in outcomes if outcome.finite]
-        rejects = [
-            Reject(o.problem.sample.id, f"loss or gradient is not finite at step {o.steps}")
-            for o in outcomes
-            if not o.finite
-        ]
-        return Results(_verify(loaded, good, companions, settings), rejects)
-
-    with Splice(loaded.model, loaded.family):
-        ended: list[Outcome] = []
-        for outcome in Loop(loaded, problems, start_ND, companions, settings.optim, observe):
-            ended.append(outcome)
-            if len(ended) >= settings.flush_every:
-                yield finish(ended)
-                ended = []
-        if ended:
-            yield finish(ended)
-
-
-def _verify(
-    loaded: Loaded, outcomes: list[Outcome], companions: dict[str, Tensor], settings: OptimizeConfig
-) -> list[tuple[Embedding, dict[str, Tensor]]]:
-    """Ask the held-out questions about the embeddings as they will be stored, and write their records."""
-    if not outcomes:
-        return []
-    emb_BND = torch.stack([outcome.emb_ND for outcome in outcomes])
-    own = {name: value.cpu() for name, value in companions.items()}
-    answers = ask(
-        loaded,
-        [outcome.problem.sample for outcome in outcomes],
-        emb_BND,
-        {name: value.expand(len(outcomes), *value.shape) for name, value in own.items()},
-        Slot(tuple(emb_BND.shape[1:]), companions),
-        settings.wording,
-        settings.max_new_tokens,
-        settings.optim.batch_size,
-    )
-    return [
-        (
-            Embedding(
-                id=outcome.problem.sample.id,
-                shard="",  # shard, key, hash, shape and dtype are the store's to fill in
-                key="",
-                sha256="",
-                shape=[],
-                dtype="",
-                companions=[],
-                modality=loaded.modality,
-                source="synthetic",
-                losses=outcome.losses,
-                steps=outcome.steps,
-                seconds=round(outcome.seconds, 4),
-                hit=outcome.hit,
-                margin_reached=outcome.margin_reached,
-                verified=verified(given),
-                answers=given,
-                seed=settings.seed,
-                model=loaded.checkpoint.id,
-                revision=loaded.checkpoint.revision,
-            ),
-            {"embedding": outcome.emb_ND, **own},
-        )
-        for outcome, given in zip(outcomes, answers, strict=True)
-    ]
+    return getattr(embed, name)

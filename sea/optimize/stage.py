@@ -16,7 +16,7 @@ from typing import Any
 from sea.config import OptimizeConfig, parse_part
 from sea.console import Progress, SeaError, names, rank, say, world_size
 from sea.models.load import Checkpoint, Loaded, load, locate, resolve_device, resolve_dtype
-from sea.optimize import optimize
+from sea.optimize.embed import optimize
 from sea.optimize.loop import StepReport
 from sea.records import Embedding, Input, Manifest, Reject, Sample, read_jsonl
 from sea.runs import Run, find, inherited, output_hash, start
