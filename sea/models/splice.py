@@ -82,7 +82,10 @@ class _EncoderReachedError(Exception):
 
 
 class Splice:
-    """Makes a model take E in place of media. Use as a context manager, or `install` and `restore`.
+    """Makes a model take E in place of media, inside a `with` block, or from `install` to `restore`.
+
+    The state is the encoders' class and nothing else, so splices of one model may be nested, and a block leaves the
+    model as it found it.
 
     Args:
         model: a loaded model, PEFT-wrapped or not. Its weights and its other modules are not touched.
@@ -91,46 +94,52 @@ class Splice:
 
     def __init__(self, model: nn.Module, family: Family) -> None:
         self.model, self.family = model, family
-        self._originals: dict[str, type[nn.Module]] = {}
+        self._before: list[list[type[nn.Module]]] = []
+
+    def _encoders(self) -> list[tuple[nn.Module, Modality]]:
+        """Every encoder of the family, once: modalities may share one."""
+        base = core(self.model)
+        by_path = {spec.encoder: spec for spec in self.family.modalities.values()}
+        return [(base.get_submodule(path), spec) for path, spec in by_path.items()]
 
     @property
     def installed(self) -> bool:
         """Whether the model's media arguments carry E at the moment."""
-        return bool(self._originals)
+        return any(_is_spliced(type(encoder)) for encoder, _ in self._encoders())
 
     def install(self) -> Splice:
         """Swap the class of every encoder of the family."""
-        base = core(self.model)
-        for spec in self.family.modalities.values():
-            if spec.encoder not in self._originals:
-                encoder = base.get_submodule(spec.encoder)
-                self._originals[spec.encoder] = type(encoder)
-                encoder.__class__ = _spliced(type(encoder), spec, base.config)
+        for encoder, spec in self._encoders():
+            if not _is_spliced(type(encoder)):
+                encoder.__class__ = _spliced(type(encoder), spec, core(self.model).config)
         return self
 
     def restore(self) -> None:
         """Give every encoder its own class back: the model is what it was."""
-        base = core(self.model)
-        for path, original in self._originals.items():
-            base.get_submodule(path).__class__ = original
-        self._originals.clear()
+        for encoder, _ in self._encoders():
+            if _is_spliced(type(encoder)):
+                encoder.__class__ = type(encoder).__bases__[0]
+
+    def _put_back(self, classes: list[type[nn.Module]]) -> None:
+        for (encoder, _), before in zip(self._encoders(), classes, strict=True):
+            encoder.__class__ = before
 
     def __enter__(self) -> Splice:
+        self._before.append([type(encoder) for encoder, _ in self._encoders()])
         return self.install()
 
     def __exit__(self, *_: object) -> None:
-        self.restore()
+        self._put_back(self._before.pop())
 
     @contextlib.contextmanager
     def off(self) -> Iterator[None]:
         """Let the encoders run themselves inside the block."""
-        was_installed = self.installed
+        before = [type(encoder) for encoder, _ in self._encoders()]
         self.restore()
         try:
             yield
         finally:
-            if was_installed:
-                self.install()
+            self._put_back(before)
 
     @torch.no_grad()
     def encode(self, inputs: Mapping[str, Tensor], name: str) -> Tensor:
@@ -165,15 +174,24 @@ class Splice:
         return found[0]
 
 
+def _is_spliced(kind: type[nn.Module]) -> bool:
+    return bool(getattr(kind, "is_sea_splice", False))
+
+
 def _spliced(original: type[nn.Module], spec: Modality, config: Any) -> type[nn.Module]:
     """A subclass of an encoder's class whose forward hands on its input as its output."""
 
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
-        emb = args[0] if args else kwargs[spec.argument] if spec.argument in kwargs else kwargs["pixel_values"]
+        emb = args[0] if args else kwargs[spec.argument]
         emb_BND = emb.to(self.dtype)  # fp32 E into a bf16 model: what is read is what the store will hold
         return EMITTERS[spec.emitter].emit(self, emb_BND, spec, config)
 
     # Same name, module and qualname: transformers keys its capture of hidden states by str(type(module)), PEFT and
     # accelerate match modules by class name; under another name both would silently pass the encoder by.
-    attributes = {"forward": forward, "__module__": original.__module__, "__qualname__": original.__qualname__}
+    attributes = {
+        "forward": forward,
+        "is_sea_splice": True,
+        "__module__": original.__module__,
+        "__qualname__": original.__qualname__,
+    }
     return type(original.__name__, (original,), attributes)

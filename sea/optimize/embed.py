@@ -38,7 +38,7 @@ def optimize(
     """Optimise one embedding per sample and verify it by held-out questions.
 
     Args:
-        loaded: a model from `sea.models.load.load`; frozen, it is left as it was.
+        loaded: a model from `sea.models.load.load`; frozen, and whenever results are yielded it is as it was.
         samples: those with a phrase; others are set aside with the reason.
         settings: `wording`, `optim`, `seed`, `flush_every` and `max_new_tokens` are read.
         observe: called after every optimisation step.
@@ -69,15 +69,14 @@ def optimize(
         ]
         return Results(_verify(loaded, good, companions, settings), rejects)
 
-    with Splice(loaded.model, loaded.family):
-        ended: list[Outcome] = []
-        for outcome in Loop(loaded, problems, start_ND, companions, settings.optim, observe):
-            ended.append(outcome)
-            if len(ended) >= settings.flush_every:
-                yield finish(ended)
-                ended = []
-        if ended:
+    ended: list[Outcome] = []
+    for outcome in Loop(loaded, problems, start_ND, companions, settings.optim, observe):
+        ended.append(outcome)
+        if len(ended) >= settings.flush_every:
             yield finish(ended)
+            ended = []
+    if ended:
+        yield finish(ended)
 
 
 def _verify(
@@ -88,16 +87,17 @@ def _verify(
         return []
     emb_BND = torch.stack([outcome.emb_ND for outcome in outcomes])
     own = {name: value.cpu() for name, value in companions.items()}
-    answers = ask(
-        loaded,
-        [outcome.problem.sample for outcome in outcomes],
-        emb_BND,
-        {name: value.expand(len(outcomes), *value.shape) for name, value in own.items()},
-        Slot(tuple(emb_BND.shape[1:]), companions),
-        settings.wording,
-        settings.max_new_tokens,
-        settings.optim.batch_size,
-    )
+    with Splice(loaded.model, loaded.family):
+        answers = ask(
+            loaded,
+            [outcome.problem.sample for outcome in outcomes],
+            emb_BND,
+            {name: value.expand(len(outcomes), *value.shape) for name, value in own.items()},
+            Slot(tuple(emb_BND.shape[1:]), companions),
+            settings.wording,
+            settings.max_new_tokens,
+            settings.optim.batch_size,
+        )
     return [
         (
             Embedding(

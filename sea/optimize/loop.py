@@ -19,6 +19,7 @@ from torch import Tensor
 from sea.config import OptimConfig
 from sea.console import SeaError, say
 from sea.models.load import Loaded
+from sea.models.splice import Splice
 from sea.optimize.objective import Packed, evaluate, pack
 from sea.optimize.optimizers import RULES, State, fresh_state
 from sea.optimize.targets import Problem
@@ -85,7 +86,7 @@ class Loop:
     """Optimises problems as they come; iterate over it for the outcomes.
 
     Args:
-        loaded: the frozen model, its splice installed.
+        loaded: the frozen model.
         problems: what to optimise; read as places in the batch become free.
         start_ND: the embedding that every sample starts from.
         companions: what belongs beside it, without a batch dimension.
@@ -103,6 +104,7 @@ class Loop:
         observe: Callable[[StepReport], None] = lambda report: None,
     ) -> None:
         self.loaded, self.settings, self.observe = loaded, settings, observe
+        self.splice = Splice(loaded.model, loaded.family)
         self.waiting = deque(problems)
         self.parked: deque[_Group] = deque()  # under way, but out of the batch since memory ran out
         self.start_ND, self.companions = start_ND.float(), companions
@@ -172,8 +174,9 @@ class Loop:
         """One forward and backward pass. The loss is a sum over samples, so each gets the gradient it has alone."""
         emb_BND = active.emb_BND.detach().requires_grad_(True)
         companions = {name: value.expand(len(active.problems), *value.shape) for name, value in self.companions.items()}
-        nll_BP, hit_B = evaluate(self.loaded, packed, emb_BND, companions)
-        (grad_BND,) = torch.autograd.grad(nll_BP.mean(1).sum(), emb_BND)
+        with self.splice:  # not for longer: between steps the caller may use the model with real media
+            nll_BP, hit_B = evaluate(self.loaded, packed, emb_BND, companions)
+            (grad_BND,) = torch.autograd.grad(nll_BP.mean(1).sum(), emb_BND)
         return nll_BP.detach(), hit_B, grad_BND
 
     def _halved(self, active: _Group, shortage: str) -> _Group:

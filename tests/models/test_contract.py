@@ -178,6 +178,21 @@ def test_restoring_the_splice_restores_the_model(loaded, encoded):
     assert torch.equal(loaded.model(**inputs).logits, expected)
 
 
+def test_splices_may_be_nested_and_leave_the_model_as_they_found_it(loaded, encoded):
+    inputs, emb, _ = encoded
+    expected = loaded.model(**inputs).logits
+    outer, inner = Splice(loaded.model, loaded.family), Splice(loaded.model, loaded.family)
+    with outer:
+        with inner, inner:
+            assert torch.equal(loaded.model(**spliced_inputs(loaded, inputs, emb)).logits, expected)
+        assert inner.installed
+        with inner.off():  # also when another one installed it
+            assert torch.equal(loaded.model(**inputs).logits, expected)
+        assert torch.equal(inner.encode(inputs, loaded.modality), emb)
+        assert torch.equal(loaded.model(**spliced_inputs(loaded, inputs, emb)).logits, expected)
+    assert not outer.installed
+
+
 def test_splice_is_restored_after_an_error(loaded, encoded):
     inputs, _, _ = encoded
     with pytest.raises(ZeroDivisionError), Splice(loaded.model, loaded.family):

@@ -171,3 +171,29 @@ def test_a_placeholder_inside_the_text_is_refused(llava):
         llava.chat.prompt("what is <image> ?", slot)
     with pytest.raises(SeaError, match="1 placeholders for 0 media"):
         llava.chat.prompt("what is <image> ?", None)
+
+
+def test_an_adapter_is_loaded_frozen_and_changes_the_answer(llava, folder, tmp_path):
+    from peft import LoraConfig, get_peft_model
+
+    base = load(model_config(id=str(folder)))
+    wrapped = get_peft_model(
+        load(model_config(id=str(folder))).model, LoraConfig(target_modules=llava.family.lora, r=2)
+    )
+    for name, parameter in wrapped.named_parameters():
+        if "lora_B" in name:
+            parameter.data.fill_(0.5)
+    wrapped.save_pretrained(tmp_path / "adapter")
+    adapted = load(model_config(id=str(folder)), adapter=str(tmp_path / "adapter"))
+    assert not any(p.requires_grad for p in adapted.model.parameters())
+    inputs = base.inputs(["describe the image"], [base.spec.blank(**base.blank)])
+    assert torch.equal(adapted.model(**inputs).logits, wrapped.eval()(**inputs).logits)
+    assert not torch.allclose(adapted.model(**inputs).logits, base.model(**inputs).logits, atol=1e-3)
+    emb, companions = adapted.blank_embedding()
+    prompts = [adapted.chat.prompt("describe the image", Slot(tuple(emb.shape), companions))]
+    assert len(answer(adapted, prompts, {"pixel_values": inputs["pixel_values"]}, 5)) == 1
+
+
+def test_a_folder_that_is_no_adapter_is_refused(folder):
+    with pytest.raises(SeaError, match=r"holds no adapter_config\.json"):
+        load(model_config(id=str(folder)), adapter=str(folder))

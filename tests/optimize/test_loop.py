@@ -77,6 +77,12 @@ def test_the_model_is_left_as_it_was(micro, samples, settings):
     assert [type(module) for module in micro.model.modules()] == kinds
 
 
+def test_the_model_reads_real_media_whenever_results_are_out(micro, samples, settings):
+    expected, _ = micro.blank_embedding()
+    for _ in optimize(micro, samples[:8], settings):
+        assert torch.equal(micro.blank_embedding()[0], expected)
+
+
 def test_a_finished_sample_leaves_and_the_next_enters(micro, samples, settings):
     """Places are refilled at once: launches stay full until nothing waits, and no sample is stepped after its stop."""
     reports = []
@@ -174,3 +180,37 @@ def test_a_zero_gradient_moves_nothing():
     zero = torch.zeros(1, 2, 3)
     for rule, name in ((adam, "adam"), (normalized, "normalized")):
         assert torch.equal(rule(zero, fresh_state(name, zero), torch.ones(1)), zero)
+
+
+@pytest.mark.parametrize(("dtype", "attention"), [("float32", "eager"), ("bfloat16", "sdpa"), ("bfloat16", "eager")])
+def test_hit_and_losses_are_those_of_the_stored_value(samples, settings, alone, dtype, attention):
+    """What the record says is measured again on the tensor that the store would hold, in the model's own dtype."""
+    from sea.models.load import load
+    from sea.models.splice import Splice
+    from sea.optimize.objective import evaluate, pack
+
+    model = load(dataclasses.replace(settings.model, dtype=dtype, attention=attention))
+    for results in optimize(model, samples[:6], settings):
+        embeddings = dict(zip([r.id for r, _ in results.embeddings], results.embeddings, strict=True))
+        problems = problems_of(model, [s for s in samples if s.id in embeddings], settings)
+        emb = torch.stack([embeddings[p.sample.id][1]["embedding"] for p in problems])
+        assert emb.dtype == getattr(torch, dtype)
+        additive = model.dtype if attention == "eager" else None
+        with Splice(model.model, model.family), torch.no_grad():
+            nll, hit = evaluate(model, pack(problems, 0, model.device, additive), emb, {})
+        for row, problem in enumerate(problems):
+            record = embeddings[problem.sample.id][0]
+            assert record.hit == bool(hit[row])
+            tolerance = 1e-4 if dtype == "float32" else 2e-2  # bfloat16 rounds with the batch's shape
+            assert nll[row].tolist() == pytest.approx(list(record.losses.values()), abs=tolerance)
+            if dtype == "float32":
+                assert record.steps == alone[record.id][0].steps
+
+
+def problems_of(model, samples, settings):
+    from sea.models.chat import Slot
+    from sea.optimize.targets import build
+
+    start, companions = model.blank_embedding()
+    slot = Slot(tuple(start.shape), companions)
+    return [build(sample, settings.wording, settings.seed, model, slot) for sample in samples]
