@@ -121,12 +121,15 @@ def library_versions() -> dict[str, str]:
     return found
 
 
-def start(stage: str, name: str | None, default_name: str, settings: dict[str, Any], root: str) -> Run:
+def start(
+    stage: str, name: str | None, default_name: str, settings: dict[str, Any], root: str, dry: bool = False
+) -> Run:
     """Open a new run or continue an earlier one of the same settings.
 
     Args:
         default_name: used when `name` is None; `-<8 hex of settings>` is added to it.
         settings: JSON values that shape the result; what only shapes the work (batch size, device) stays out.
+        dry: look, but write nothing.
 
     Raises:
         SeaError: the name is no file name, or a run of that name was made with other settings; each one that differs is
@@ -148,7 +151,8 @@ def start(stage: str, name: str | None, default_name: str, settings: dict[str, A
         raise SeaError(
             f"{run.path} holds a manifest without {SETTINGS}: it was not made by this command; type name=..."
         )
-    write_json(written, settings)
+    if not dry:
+        write_json(written, settings)
     return run
 
 

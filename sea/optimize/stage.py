@@ -63,7 +63,7 @@ def open_work(settings: OptimizeConfig) -> Work:
 
     shaping = _settings_that_shape_the_result(settings, checkpoint, samples_hash)
     textset = upstream.manifest.config["textset"]["name"]
-    run = start("optimize", settings.name, f"{settings.model.name}-{textset}", shaping, settings.runs)
+    run = start("optimize", settings.name, f"{settings.model.name}-{textset}", shaping, settings.runs, settings.dry_run)
     return Work(upstream, with_phrase, len(samples) - len(with_phrase), checkpoint, run)
 
 
@@ -115,7 +115,8 @@ def preview(work: Work, todo: int, loaded: Loaded) -> None:
     start_ND, companions = loaded.blank_embedding()
     per_sample = start_ND.numel() * loaded.dtype.itemsize + sum(c.numel() * c.itemsize for c in companions.values())
     frozen = sum(parameter.numel() for parameter in loaded.model.parameters())
-    free = shutil.disk_usage(work.run.path).free
+    there = next(path for path in (work.run.path, *work.run.path.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
     say(
         f"frozen: {frozen:,} parameters of {loaded.name} ({loaded.dtype}, {loaded.device}); "
         f"optimised: one embedding {tuple(start_ND.shape)} a sample"
