@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import difflib
 import functools
+import math
+import string
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +47,21 @@ def _one_of(key: str, value: str, valid: tuple[str, ...]) -> None:
 def _at_least(key: str, value: float, low: float) -> None:
     if not value >= low:  # written so that nan fails
         raise SeaError(f"{key}={value} cannot work: it must be at least {low}")
+
+
+def _finite(key: str, value: float) -> None:
+    if not math.isfinite(value):
+        raise SeaError(f"{key}={value} cannot work: it must be a finite number")
+
+
+def _template(key: str, text: str, field: str) -> None:
+    """A target text must hold its field, and nothing else that `str.format` would take for one."""
+    try:
+        found = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+    except ValueError as error:
+        raise SeaError(f"{key}={text!r} is no template ({error}); it must hold {{{field}}} once") from error
+    if found != [field]:
+        raise SeaError(f"{key}={text!r} must hold {{{field}}} once and no other braces; found {names(found)}")
 
 
 def _share(key: str, value: float) -> None:
@@ -111,6 +128,9 @@ class WordingConfig:
     def __post_init__(self) -> None:
         if not self.styles:
             raise SeaError("wording.styles is empty: the style pair needs at least one style, e.g. [a photograph]")
+        _template("wording.content.activity.answer", self.content.activity.answer, "sentence")
+        _template("wording.content.product.answer", self.content.product.answer, "sentence")
+        _template("wording.style.answer", self.style.answer, "style")
         for kind in ("activity", "product"):
             sets = {
                 "content": {getattr(self.content, kind).question},
@@ -142,8 +162,10 @@ class OptimConfig:
         _at_least("optim.max_steps", self.max_steps, 1)
         _at_least("optim.batch_size", self.batch_size, 1)
         _at_least("optim.margin", self.margin, 0)
+        _finite("optim.margin", self.margin)
         if not self.step_size > 0:
             raise SeaError(f"optim.step_size={self.step_size} cannot work: it must be positive")
+        _finite("optim.step_size", self.step_size)
 
 
 @dataclass
@@ -227,6 +249,18 @@ class PrepareConfig:
 
 
 @dataclass
+class MicroConfig:
+    """`python -m sea.micro`."""
+
+    seed: int
+    out: str | None
+    threads: int
+
+    def __post_init__(self) -> None:
+        _at_least("threads", self.threads, 1)
+
+
+@dataclass
 class InspectConfig:
     """`python -m sea.inspect RUN`."""
 
@@ -301,6 +335,8 @@ def check(composed: DictConfig, schema: type[C]) -> C:
         raise SeaError(_unknown_message(str(error.full_key), schema)) from error
     except OmegaConfBaseException as error:
         raise SeaError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+    except ValueError as error:  # a group set to null
+        raise SeaError(f"the settings cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def _missing_message(missing: list[str]) -> str:

@@ -5,11 +5,12 @@ Belongs here: everything that prints, and the ranks as the launcher states them.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 
 
 class SeaError(Exception):
@@ -34,9 +35,9 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
-def say(message: str) -> None:
-    """Print one message on rank 0."""
-    if rank() == 0:
+def say(message: str, any_rank: bool = False) -> None:
+    """Print one message on rank 0, or on whichever rank comes here when only one can (`any_rank`)."""
+    if any_rank or rank() == 0:
         print(message, flush=True)
 
 
@@ -45,9 +46,11 @@ def names(values: Iterable[object]) -> str:
     return ", ".join(sorted(map(str, values))) or "none"
 
 
-@contextmanager
+@contextlib.contextmanager
 def friendly_errors() -> Iterator[None]:
-    """Turn a `SeaError` into one message on stderr and exit status 2; ^C into status 130. Other errors pass."""
+    """Turn a `SeaError` into one message on stderr and exit status 2; ^C and SIGTERM into 130. Other errors pass."""
+    with contextlib.suppress(ValueError):  # only the main thread may; a scheduler's SIGTERM is a ^C that nobody typed
+        signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     except SeaError as error:
@@ -56,6 +59,10 @@ def friendly_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         print("interrupted: what was finished is on disk; the same command continues", file=sys.stderr, flush=True)
         sys.exit(130)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 class Progress:

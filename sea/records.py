@@ -13,12 +13,16 @@ import json
 import os
 import types
 import typing
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from sea.console import SeaError, names
+
+KINDS = ("activity", "product")
+SAMPLES = "samples.jsonl"
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Sample:
     harmful: bool
     category: str
     phrase: str | None  # the harmful (or harmless) activity or product; None: none was found, the sample stays text
-    kind: str | None  # activity | product
+    kind: str | None  # one of KINDS
     sentence: str | None  # "a man is ...ing ..." for an activity, the phrase with its article for a product
     detoxified: str | None  # the instruction with the phrase replaced by "this activity" / "this product"
     textset: str
@@ -265,7 +269,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         raise SeaError(
             f"cannot write {path}: {error.strerror or error}. Nothing that was finished is lost: "
-            "make room or mend the permission, then run the same command again to continue"
+            "make room, or mend the path or its permissions, then run the same command again to continue"
         ) from error
 
 
@@ -275,7 +279,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         SeaError: the file system refused; the temporary file is removed and `path` is as it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)

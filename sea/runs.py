@@ -101,9 +101,12 @@ class Run:
             deadline = time.monotonic() + wait_s
             while True:
                 try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    with disk_errors(path):  # a file system without locks says so here
+                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
-                except BlockingIOError:
+                except SeaError as error:
+                    if not isinstance(error.__cause__, BlockingIOError):
+                        raise
                     if time.monotonic() >= deadline:
                         raise SeaError(
                             f"another process is writing {self.path}: wait for it, or give this run another name=..."
@@ -182,17 +185,20 @@ def find(
     """
     if reference is not None:
         run = _named(stage, reference, root)
-        if why := accepts(run.manifest):
+        if why := _unfit(run, stage, accepts):
             raise SeaError(f"{run.path} cannot serve here: {why}")
         return run
     passed_over = []
     for run in _newest_first(stage, root):
-        why = accepts(run.manifest) if run.complete else f"incomplete (no {MANIFEST})"
+        try:
+            why = _unfit(run, stage, accepts) if run.complete else f"incomplete (no {MANIFEST})"
+        except SeaError as error:  # one damaged run must not stop the commands that do not need it
+            why = str(error)
         if why is None:
             return run
         passed_over.append(f"{run.name}: {why}")
         say(f"passed over {stage} run {passed_over[-1]}")
-    if builtin is not None:
+    if builtin is not None and (_builtin_home(stage) / builtin / MANIFEST).is_file():
         return _named(stage, f"builtin:{builtin}", root)
     raise SeaError(
         f"no complete {stage} run under {Path(root) / stage} that can serve here "
@@ -200,17 +206,30 @@ def find(
     )
 
 
+def _unfit(run: Run, stage: str, accepts: Callable[[Manifest], str | None]) -> str | None:
+    """Why a complete run cannot serve; None when it can."""
+    manifest = run.manifest
+    if manifest.stage != stage:
+        return f"it is a {manifest.stage} run, wanted is one of {stage}"
+    return accepts(manifest)
+
+
+def _builtin_home(stage: str) -> Path:
+    """Where the package keeps complete runs of a stage."""
+    return Path(str(files("sea") / "micro" / stage))
+
+
 def _named(stage: str, reference: str, root: str) -> Run:
     """Resolve a name, a folder or `builtin:NAME` to an existing run folder."""
     if reference.startswith("builtin:"):
         name = reference.removeprefix("builtin:")
-        home = Path(str(files("sea") / "micro" / stage))
+        home = _builtin_home(stage)
         if not (home / name / MANIFEST).is_file():
             valid = [path.parent.name for path in home.glob(f"*/{MANIFEST}")]
             raise SeaError(f"there is no {reference}; valid: {names(f'builtin:{v}' for v in valid)}")
         return Run(stage, name, home / name)
     for path in (Path(root) / stage / reference, Path(reference)):
-        if path.is_dir():
+        if reference.strip() and path.is_dir():
             return Run(stage, path.resolve().name, path)
     valid = [run.name for run in _newest_first(stage, root)]
     raise SeaError(f"there is no {stage} run {reference!r} (looked in {Path(root) / stage}); valid: {names(valid)}")

@@ -23,3 +23,10 @@ def rate(successes: int, n: int) -> dict[str, Any]:
     low, high = wilson(successes, n)
     value = round(successes / n, 6) if n else None
     return {"value": value, "n": n, "low": round(low, 6), "high": round(high, 6)}
+
+
+def rate_text(share: dict[str, Any]) -> str:
+    """A `rate` in words: value [95 % interval] (n)."""
+    if not share["n"]:
+        return "- (n = 0)"
+    return f"{share['value']:.3f} [{share['low']:.3f}, {share['high']:.3f}] (n = {share['n']})"

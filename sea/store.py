@@ -8,12 +8,13 @@ torch is imported inside the functions, so that stages without it can list a sto
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sea.console import SeaError, names
-from sea.records import AppendFile, Embedding, Reject, read_jsonl, sha256, write_atomically
+from sea.records import AppendFile, Embedding, Reject, json_line, read_jsonl, sha256, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,8 +37,9 @@ def tensor_sha256(tensors: Mapping[str, Tensor]) -> str:
 
 
 def content_hash(embeddings: Mapping[str, Embedding]) -> str:
-    """Digest of a whole store's content, whatever its shards: the ids and the hashes of their tensors."""
-    return sha256("".join(f"{key} {embeddings[key].sha256}\n" for key in sorted(embeddings)).encode())
+    """Digest of a whole store's content: every record with its tensors' hash, whatever the shards and the seconds."""
+    same = (replace(embeddings[key], shard="", seconds=0.0) for key in sorted(embeddings))
+    return sha256("".join(map(json_line, same)).encode())
 
 
 class Writer:
@@ -63,7 +65,8 @@ class Writer:
                 path.unlink()
         for path in (self.folder / SHARDS).glob(f".{self.writer}-*.tmp"):
             path.unlink()
-        self._next = 1 + max((int(Path(shard).stem.rpartition("-")[2]) for shard in listed), default=-1)
+        numbers = [re.fullmatch(rf"{SHARDS}/{re.escape(self.writer)}-(\d+)\.safetensors", shard) for shard in listed]
+        self._next = 1 + max((int(number[1]) for number in numbers if number), default=-1)
 
     def add(self, batch: list[tuple[Embedding, dict[str, Tensor]]]) -> list[Embedding]:
         """Write one shard and list it; returns the records as listed, with shard, key, hash, shape and dtype filled in.
@@ -124,16 +127,18 @@ def _read_index(path: Path) -> list[Embedding]:
 
 
 class Store:
-    """A store to read: what is listed, and each embedding by its id."""
+    """A store to read: what is listed, and each embedding by its id.
+
+    Two launches that overlap may both make a sample, since another number of processes shares the ids out in another
+    way. Both are valid and agree within the stated tolerance: the first one counts, in the order of the writers' names.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.embeddings: dict[str, Embedding] = {}
         for path in sorted(folder.glob("index.*.jsonl")):
             for record in _read_index(path):
-                if record.id in self.embeddings:
-                    raise SeaError(f"{path}: {record.id} is listed twice in the store; it is damaged, make it again")
-                self.embeddings[record.id] = record
+                self.embeddings.setdefault(record.id, record)
         self.rejects: dict[str, Reject] = {}
         for path in sorted(folder.glob("rejects.*.jsonl")):
             self.rejects.update({r.id: r for r in read_jsonl(path, Reject, torn_end=True)})
@@ -159,9 +164,22 @@ class Store:
         if check and tensor_sha256(tensors) != record.sha256:
             raise SeaError(
                 f"{path}: the tensors of {record.id} are not those that the index describes (sha256 differs): the "
-                "shard is damaged. Remove its lines from the index and run the optimize command again to make them anew"
+                "shard is damaged. Remove its lines from the index and the run's manifest.json, then run the "
+                "command that made it again"
             )
         return tensors
+
+    def check_manifest(self, recorded: str | None) -> None:
+        """Compare the index with the hash in the run's manifest.
+
+        Raises:
+            SeaError: lines were added, removed or changed since the run was completed.
+        """
+        if content_hash(self.embeddings) != recorded:
+            raise SeaError(
+                f"the index of {self.folder} is not the one that its manifest describes: it was changed after the run "
+                "was completed. Restore it, or remove manifest.json and run the command that made it again"
+            )
 
     def verify(self) -> None:
         """Read every embedding and compare it with the index.

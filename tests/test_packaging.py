@@ -5,6 +5,7 @@ Hydra's YAML and the micro model's weights are data: a build that drops them loo
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -155,7 +156,11 @@ def test_every_import_of_the_package_is_declared() -> None:
     renamed = {"pil": "pillow", "hydra": "hydra-core"}
     imported = set()
     for path in (ROOT / "sea").rglob("*.py"):
-        imported |= set(re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                imported.add(str(node.module).split(".")[0])
     outside = {name.lower() for name in imported if name not in {*sys.stdlib_module_names, "sea", "__future__"}}
     outside = {canonicalize_name(renamed.get(name, name)) for name in outside}
     assert "torch" in outside

@@ -102,11 +102,27 @@ def test_a_damaged_line_inside_the_index_is_refused(tmp_path):
         Store(tmp_path)
 
 
-def test_an_id_listed_twice_is_refused(tmp_path):
+def test_of_an_id_made_by_two_launches_the_first_writers_counts(tmp_path):
+    Writer(tmp_path, "r1").add([item("a", 2), item("b", 3)])
     Writer(tmp_path, "r0").add([item("a", 1)])
-    Writer(tmp_path, "r1").add([item("a", 1)])
-    with pytest.raises(SeaError, match="a is listed twice"):
-        Store(tmp_path)
+    store = Store(tmp_path)
+    assert sorted(store.embeddings) == ["a", "b"]
+    assert torch.equal(store.read("a")["embedding"], item("a", 1)[1]["embedding"])
+    store.verify()
+
+
+def test_an_index_changed_after_completion_is_refused(tmp_path):
+    writer = Writer(tmp_path, "r0")
+    writer.add([item("a", 1), item("b", 2)])
+    writer.close()
+    recorded = content_hash(Store(tmp_path).embeddings)
+    Store(tmp_path).check_manifest(recorded)
+    index = tmp_path / "index.r0.jsonl"
+    whole = index.read_text()
+    for changed in (whole.splitlines(keepends=True)[0], whole.replace('"verified": true', '"verified": false')):
+        index.write_text(changed)
+        with pytest.raises(SeaError, match="is not the one that its manifest describes"):
+            Store(tmp_path).check_manifest(recorded)
 
 
 def test_a_flipped_bit_is_found(tmp_path):

@@ -6,28 +6,21 @@ Belongs here: showing what a run's own files say. Does not belong here: measurin
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from sea.records import Answer, Embedding, Manifest, sha256
 from sea.runs import Run
+from sea.statistics import rate_text
 from sea.store import Store
 
 SHARES = {
     "osr": "OSR: greedy decoding says every target",
-    "margin_reached": "of these, below the loss margin as well",
+    "margin_reached": "hit, and every pair's loss is under the margin",
     "verified": "verified: the phrase is in the answer to every verify wording",
     "vsr": "VSR on the verify wordings (mean)",
     "audit_vsr": "audit VSR: on wordings used for nothing else (mean)",
     "audit_vsr_harmful": "audit VSR, harmful samples",
     "audit_vsr_harmless": "audit VSR, harmless samples",
 }
-
-
-def interval(share: dict[str, Any]) -> str:
-    """A share with its 95 % Wilson interval and its count."""
-    if not share["n"]:
-        return "- (n = 0)"
-    return f"{share['value']:.3f} [{share['low']:.3f}, {share['high']:.3f}] (n = {share['n']})"
 
 
 def evenly(embeddings: dict[str, Embedding], rows: int) -> list[Embedding]:
@@ -41,7 +34,7 @@ def table(run: Run, store: Store, rows: int, show_harmful: bool) -> str:
     """The run as Markdown: provenance, shares, and embeddings read back."""
     manifest = run.manifest
     lines = [f"# {run.name}", "", *_provenance(manifest), "", "| share | value [95 % interval] |", "|---|---|"]
-    lines += [f"| {meaning} | {interval(manifest.counts[key])} |" for key, meaning in SHARES.items()]
+    lines += [f"| {meaning} | {rate_text(manifest.counts[key])} |" for key, meaning in SHARES.items()]
     lines += ["", "## Embeddings read back", "", _note(show_harmful), ""]
     lines += ["| id | hit | steps | question | expected | answer | stated |", "|---|---|---|---|---|---|---|"]
     for embedding in evenly(store.embeddings, rows):
@@ -54,7 +47,8 @@ def _provenance(manifest: Manifest) -> list[str]:
     inputs = "; ".join(f"{i.kind} {i.name} ({i.hash[:12]})" for i in manifest.inputs)
     counts = manifest.counts
     return [
-        f"Made {manifest.created} by sea {manifest.sea_version} in {manifest.seconds:.0f} s from {inputs}; "
+        f"Made {manifest.created} by sea {manifest.sea_version} from {inputs}; "
+        f"{manifest.seconds:.0f} s of work, summed over processes; "
         f"seed {manifest.config['seed']}.",
         f"{counts['attempted']} samples attempted, {counts['set_aside']} set aside, {counts['without_phrase']} without "
         f"a phrase; {counts['mean_steps']} steps and {counts['mean_seconds']} s a sample.",

@@ -16,6 +16,7 @@ def main(settings: InspectConfig) -> None:
     """Print the table of a complete optimize run and write it beside its figure."""
     run = find("optimize", settings.run, settings.runs, accepts=lambda manifest: None)
     store = Store(run.path)
+    store.check_manifest(run.manifest.outputs.get("store"))
     if not store.embeddings:
         raise SeaError(f"{run.path} holds no embedding: there is nothing to show")
     text = table(run, store, settings.rows, settings.show_harmful)
@@ -28,5 +29,6 @@ def main(settings: InspectConfig) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1 and sys.argv[1][0] not in "-+~" and "=" not in sys.argv[1]:
-        sys.argv[1] = f"run={sys.argv[1]}"  # RUN alone, without Hydra's key
+        quoted = sys.argv[1].replace("\\", "\\\\").replace("'", "\\'")
+        sys.argv[1] = f"run='{quoted}'"  # RUN alone, without Hydra's key and grammar
     main()

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from sea.console import SeaError
+from sea.console import SeaError, names
 from sea.models.spec import Modality
 
 
@@ -37,6 +37,7 @@ class Chat:
     def __init__(self, processor: Any, stop_ids: Sequence[int], modality: str, spec: Modality) -> None:
         self.processor, self.tokenizer, self.stop_ids = processor, processor.tokenizer, frozenset(stop_ids)
         self.modality, self.placeholder, self._expanded = modality, spec.placeholder(processor), spec.expanded
+        self._special = {*self.tokenizer.all_special_tokens, self.placeholder}
         if not getattr(processor, "chat_template", None):
             raise SeaError(
                 f"{type(processor).__name__} has no chat template: SEA's prompts are chat turns; give it one"
@@ -51,16 +52,24 @@ class Chat:
         """A user turn as the chat template writes it, ready to be answered, or with its answer.
 
         Raises:
-            SeaError: the question or the answer holds the placeholder token, so the slot would not be where E is.
+            SeaError: the question or the answer holds a special token, or the template does not write the medium once.
         """
         content: list[dict[str, str]] = [{"type": self.modality}] if with_medium else []
         messages: list[dict[str, Any]] = [{"role": "user", "content": [*content, {"type": "text", "text": question}]}]
         if answer is not None:
             messages.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
-        text = str(self.processor.apply_chat_template(messages, add_generation_prompt=answer is None, tokenize=False))
+        if special := [token for token in self._special if token in question + (answer or "")]:
+            raise SeaError(f"the text holds the special tokens {names(special)}, which would end or break the turn")
+        try:
+            text = str(
+                self.processor.apply_chat_template(messages, add_generation_prompt=answer is None, tokenize=False)
+            )
+        except Exception as error:  # a template is a program of the checkpoint's author
+            raise SeaError(f"the chat template fails on a turn: {type(error).__name__}: {error}") from error
         if (count := text.count(self.placeholder)) != with_medium:
             raise SeaError(
-                f"the prompt holds {count} placeholders for {int(with_medium)} media: the text itself has some"
+                f"the chat template writes {count} placeholders for {int(with_medium)} media: it must write "
+                f"{self.placeholder} once for each part of type {self.modality!r}"
             )
         return text
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
@@ -19,12 +20,10 @@ from sea.config import ModelConfig
 from sea.console import SeaError, local_rank, names
 from sea.models.chat import Chat
 from sea.models.spec import Family, Modality, family_module, modality
-from sea.models.splice import Splice
+from sea.models.splice import Splice, core
 
-WHOLE_FILE_BYTES = (
-    64 * 2**20
-)  # files up to this size are hashed whole for a folder's revision, larger ones by their ends
-END_BYTES = 2**20
+WHOLE_FILE_BYTES = 64 * 2**20  # up to this size a file is hashed whole for a folder's revision, above it by blocks
+BLOCKS, BLOCK_BYTES = 512, 2**14  # a 5 GB shard: one every 10 MB, so that a change of any large tensor is met
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Loaded:
     @property
     def dtype(self) -> torch.dtype:
         """The encoder's dtype: that of E in a store."""
-        return next(self.model.parameters()).dtype
+        return next(core(self.model).get_submodule(self.spec.encoder).parameters()).dtype
 
     @property
     def context(self) -> int:
@@ -122,7 +121,8 @@ def locate(model_id: str, revision: str | None = None) -> Checkpoint:
     elif Path(model_id).is_dir():
         if not (Path(model_id) / "config.json").is_file():
             raise SeaError(f"{model_id} holds no config.json: a model folder is one that save_pretrained wrote")
-        found = Checkpoint(model_id, Path(model_id), _content_revision(Path(model_id)))
+        path = Path(model_id).resolve()  # a relative and an absolute spelling are the same model
+        found = Checkpoint(str(path), path, _content_revision(path))
     else:
         path = _from_hub(model_id, revision)
         return Checkpoint(model_id, path, path.name)  # a snapshot folder is named by its commit
@@ -156,7 +156,8 @@ def _from_hub(model_id: str, revision: str | None) -> Path:
 def _content_revision(path: Path) -> str:
     """12 hex digits of a folder's content: weights and configuration, whatever the folder's name.
 
-    Weight files over 64 MiB count by size, first and last MiB: a 15 GB checkpoint must not be read through to start.
+    Files over 64 MiB count by size and 512 evenly spread blocks, the first and the last bytes among them: a 15 GB
+    checkpoint must not be read through to start, and one with an adapter merged in must not pass for its base.
     """
     digest = hashlib.sha256()
     for file in sorted(path.iterdir()):
@@ -168,9 +169,9 @@ def _content_revision(path: Path) -> str:
             if size <= WHOLE_FILE_BYTES:
                 digest.update(stream.read())
             else:
-                digest.update(stream.read(END_BYTES))
-                stream.seek(-END_BYTES, 2)
-                digest.update(stream.read(END_BYTES))
+                for block in range(BLOCKS):
+                    stream.seek(block * (size - BLOCK_BYTES) // (BLOCKS - 1))
+                    digest.update(stream.read(BLOCK_BYTES))
     return digest.hexdigest()[:12]
 
 
@@ -181,7 +182,17 @@ def resolve_device(device: str) -> torch.device:
         SeaError: the device is not there.
     """
     if device == "auto":
-        return torch.device("cuda", local_rank()) if torch.cuda.is_available() else torch.device("cpu")
+        # accelerate exports ACCELERATE_USE_CPU when its configuration asks for the CPU on a machine that has a GPU.
+        if os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes") or not torch.cuda.is_available():
+            return torch.device("cpu")
+        if local_rank() >= torch.cuda.device_count():
+            raise SeaError(
+                f"process {local_rank()} of this machine has no GPU of its own ({torch.cuda.device_count()} found): "
+                "start one process a GPU, or type model.device=cpu"
+            )
+        return torch.device("cuda", local_rank())
+    if device.startswith("meta"):
+        raise SeaError(f"model.device={device} holds no numbers; type auto, cpu or cuda")
     try:
         resolved = torch.device(device)
         torch.empty(0, device=resolved)
@@ -206,22 +217,38 @@ def load(config: ModelConfig, adapter: str | None = None) -> Loaded:
     from transformers import AutoConfig, AutoModelForMultimodalLM, AutoProcessor
 
     checkpoint = locate(config.id, config.revision)
-    model_type = _guarded(lambda: AutoConfig.from_pretrained(checkpoint.path), config.id).model_type
+    safe = {"trust_remote_code": False}  # not the default: left out, transformers asks, and a pipe may say yes
+    model_type = _guarded(lambda: AutoConfig.from_pretrained(checkpoint.path, **safe), config.id).model_type
     family: Family = family_module(model_type, config.family_path).FAMILY
     spec = modality(family, config.modality)
     device = resolve_device(config.device)
-    model = _guarded(
+    model, report = _guarded(
         lambda: AutoModelForMultimodalLM.from_pretrained(
             checkpoint.path,
             dtype=getattr(torch, resolve_dtype(config.dtype, device)),
             attn_implementation=config.attention,
+            use_safetensors=True,
+            output_loading_info=True,
+            **safe,
         ),
         config.id,
     )
-    processor = _guarded(lambda: AutoProcessor.from_pretrained(checkpoint.path), config.id)
+    _refuse_incomplete(report, config.id)
+    processor = _guarded(lambda: AutoProcessor.from_pretrained(checkpoint.path, **safe), config.id)
     if adapter is not None:
         model = _with_adapter(model, adapter)
-    return assemble(config.name, checkpoint, model.to(device), processor, family, config.modality, spec, config.blank)
+    model = _guarded(lambda: model.to(device), f"{config.id} onto {device}")
+    return assemble(config.name, checkpoint, model, processor, family, config.modality, spec, config.blank)
+
+
+def _refuse_incomplete(report: dict[str, Any], what: str) -> None:
+    """Transformers fills weights that are not in the files with random numbers and goes on; nobody should."""
+    for kind in ("missing_keys", "mismatched_keys"):
+        if keys := sorted(map(str, report.get(kind) or ())):
+            raise SeaError(
+                f"{what}: {len(keys)} weights have {kind.replace('_', ' ')} ({', '.join(keys[:3])}, ...). "
+                "The checkpoint is damaged or of another architecture; get it again"
+            )
 
 
 def assemble(
@@ -273,7 +300,7 @@ def _guarded(read: Callable[[], Any], what: str) -> Any:
         return read()
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise SeaError(f"cannot load {what}: {lines[0]}") from error
+        raise SeaError(f"cannot load {what}: {' '.join(lines)[:400]}") from error
     finally:
         if bars:
             logging.enable_progress_bar()

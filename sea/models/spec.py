@@ -28,8 +28,9 @@ class Modality:
         encoder: path of M below `model.base_model`.
         projector: path of P below `model.base_model`.
         emitter: how E becomes the encoder's output; a name of `splice.EMITTERS`.
-        first_row_dropped: whether the code after M drops the first row (a CLS token); None: the model's configuration
-            says so by `vision_feature_select_strategy`.
+        layers: which of the encoder's hidden states are E, given the model's configuration; several lie side by side in
+            E's width.
+        first_row_dropped: whether the code after M drops the first row (a CLS token), given the configuration.
         media: keyword of the processor's call that takes the raw medium.
         blank: makes the blank medium from the model YAML's `blank` settings.
         placeholder: the token that the chat template writes for one medium, given the processor.
@@ -41,11 +42,12 @@ class Modality:
     encoder: str
     projector: str
     emitter: str
+    layers: Callable[[Any], int | Sequence[int]]
+    first_row_dropped: Callable[[Any], bool]
     media: str
     blank: Callable[..., Any]
     placeholder: Callable[[Any], str]
     expanded: Callable[[Any, Sequence[int], Mapping[str, Tensor]], str]
-    first_row_dropped: bool | None = None
     companions: tuple[str, ...] = ()
 
 
@@ -81,10 +83,16 @@ def family_module(model_type: str, family_path: str | None = None) -> Any:
             raise SeaError(f"model.family_path={family_path}: there is no such file")
         name = f"sea_family_{path.stem}"
         found = importlib.util.spec_from_file_location(name, path)
-        assert found is not None and found.loader is not None  # a readable .py path always has both
+        if found is None or found.loader is None:
+            raise SeaError(f"model.family_path={family_path} is no Python file: its name must end in .py")
         module = importlib.util.module_from_spec(found)
         sys.modules[name] = module
-        found.loader.exec_module(module)
+        try:
+            found.loader.exec_module(module)
+        except Exception as error:
+            raise SeaError(
+                f"model.family_path={family_path} fails on import: {type(error).__name__}: {error}"
+            ) from error
         if not isinstance(getattr(module, "FAMILY", None), Family):
             raise SeaError(f"{family_path} holds no FAMILY = Family(...): see docs/concepts.md")
         return module

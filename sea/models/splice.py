@@ -34,24 +34,17 @@ class _Levels:
         return self.emb_BND.chunk(len(self.layers), dim=-1)[list(self.layers).index(layer)]
 
 
-def _first_row_dropped(config: Any, spec: Modality) -> bool:
-    if spec.first_row_dropped is not None:
-        return spec.first_row_dropped
-    return bool(getattr(config, "vision_feature_select_strategy", None) == "default")
-
-
 def _emit_hidden(encoder: nn.Module, emb_BND: Tensor, spec: Modality, config: Any) -> BaseModelOutputWithPooling:
-    if _first_row_dropped(config, spec):  # a stand-in for CLS, which the code after M cuts off again
+    if spec.first_row_dropped(config):  # a stand-in for CLS, which the code after M cuts off again
         emb_BND = torch.cat([emb_BND[:, :1].detach(), emb_BND], dim=1)
-    layers = getattr(config, "vision_feature_layer", -1)
-    return BaseModelOutputWithPooling(last_hidden_state=emb_BND, hidden_states=_Levels(emb_BND, layers))
+    return BaseModelOutputWithPooling(last_hidden_state=emb_BND, hidden_states=_Levels(emb_BND, spec.layers(config)))
 
 
 def _collect_hidden(output: Any, spec: Modality, config: Any) -> Tensor:
-    layers = getattr(config, "vision_feature_layer", -1)
+    layers = spec.layers(config)
     levels = [layers] if isinstance(layers, int) else list(layers)
     emb_BND = torch.cat([output.hidden_states[layer] for layer in levels], dim=-1)
-    return emb_BND[:, 1:] if _first_row_dropped(config, spec) else emb_BND
+    return emb_BND[:, 1:] if spec.first_row_dropped(config) else emb_BND
 
 
 @dataclass(frozen=True)
@@ -95,6 +88,7 @@ class Splice:
     def __init__(self, model: nn.Module, family: Family) -> None:
         self.model, self.family = model, family
         self._before: list[list[type[nn.Module]]] = []
+        self._made: dict[str, type[nn.Module]] = {}  # one class an encoder, however often the splice goes on and off
 
     def _encoders(self) -> list[tuple[nn.Module, Modality]]:
         """Every encoder of the family, once: modalities may share one."""
@@ -111,7 +105,9 @@ class Splice:
         """Swap the class of every encoder of the family."""
         for encoder, spec in self._encoders():
             if not _is_spliced(type(encoder)):
-                encoder.__class__ = _spliced(type(encoder), spec, core(self.model).config)
+                if spec.encoder not in self._made:
+                    self._made[spec.encoder] = _spliced(type(encoder), spec, core(self.model).config)
+                encoder.__class__ = self._made[spec.encoder]
         return self
 
     def restore(self) -> None:

@@ -1,6 +1,6 @@
 """What the families' `tiny()` models share: a tokenizer trained on the spot and seeded random weights.
 
-They make the contract tests (and `debug=tiny` runs) real without a hub: real classes, real processors, no download.
+They make the contract tests real without a hub: real classes, real processors, no download.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ Belongs here: the order of the work (start, problems, loop, verification, record
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,12 +13,14 @@ import torch
 from torch import Tensor
 
 from sea.config import OptimizeConfig
+from sea.console import SeaError
 from sea.models.chat import Slot
 from sea.models.load import Loaded
 from sea.models.splice import Splice
 from sea.optimize.loop import Loop, Outcome, StepReport
+from sea.optimize.objective import refuse_unsupported
 from sea.optimize.targets import Problem, UnusableError, build
-from sea.optimize.verify import ask, verified
+from sea.optimize.verify import ask, check_questions, verified
 from sea.records import Embedding, Reject, Sample
 
 
@@ -45,10 +48,15 @@ def optimize(
 
     Yields:
         Results of about `flush_every` samples each, in the order in which they end. The tensors are `embedding` (in the
-        model's dtype) and the companions of the modality.
+        model's dtype) and the companions of the modality. An interruption first yields what is finished.
+
+    Raises:
+        SeaError: the model or the wording cannot work, or not even one sample fits into memory.
     """
     start_ND, companions = loaded.blank_embedding()
     slot = Slot(tuple(start_ND.shape), companions)
+    refuse_unsupported(loaded)
+    check_questions(loaded, slot, settings.wording, settings.max_new_tokens)
     problems: list[Problem] = []
     unusable: list[Reject] = []
     for sample in samples:
@@ -61,20 +69,20 @@ def optimize(
     problems.sort(key=lambda problem: (problem.length, problem.sample.id))  # like lengths together: less padding
 
     def finish(outcomes: list[Outcome]) -> Results:
-        good = [outcome for outcome in outcomes if outcome.finite]
-        rejects = [
-            Reject(o.problem.sample.id, f"loss or gradient is not finite at step {o.steps}")
-            for o in outcomes
-            if not o.finite
-        ]
-        return Results(_verify(loaded, good, companions, settings), rejects)
+        rejects = [Reject(o.problem.sample.id, o.failure) for o in outcomes if o.failure is not None]
+        return Results(_verify(loaded, [o for o in outcomes if o.failure is None], companions, settings), rejects)
 
     ended: list[Outcome] = []
-    for outcome in Loop(loaded, problems, start_ND, companions, settings.optim, observe):
-        ended.append(outcome)
-        if len(ended) >= settings.flush_every:
+    try:
+        for outcome in Loop(loaded, problems, start_ND, companions, settings.optim, observe):
+            ended.append(outcome)
+            if len(ended) >= settings.flush_every:
+                full, ended = ended, []
+                yield finish(full)
+    except (KeyboardInterrupt, SeaError):
+        if ended:  # what is finished is not lost
             yield finish(ended)
-            ended = []
+        raise
     if ended:
         yield finish(ended)
 
@@ -87,6 +95,7 @@ def _verify(
         return []
     emb_BND = torch.stack([outcome.emb_ND for outcome in outcomes])
     own = {name: value.cpu() for name, value in companions.items()}
+    started = time.perf_counter()
     with Splice(loaded.model, loaded.family):
         answers = ask(
             loaded,
@@ -98,6 +107,7 @@ def _verify(
             settings.max_new_tokens,
             settings.optim.batch_size,
         )
+    asking = (time.perf_counter() - started) / len(outcomes)
     return [
         (
             Embedding(
@@ -112,7 +122,7 @@ def _verify(
                 source="synthetic",
                 losses=outcome.losses,
                 steps=outcome.steps,
-                seconds=round(outcome.seconds, 4),
+                seconds=round(outcome.seconds + asking, 4),
                 hit=outcome.hit,
                 margin_reached=outcome.margin_reached,
                 verified=verified(given),

@@ -36,7 +36,7 @@ class Outcome:
     seconds: float
     hit: bool
     margin_reached: bool
-    finite: bool
+    failure: str | None  # why there is no embedding to keep; None: there is one
 
 
 @dataclass(frozen=True)
@@ -117,20 +117,28 @@ class Loop:
     def __iter__(self) -> Iterator[Outcome]:
         active = self._refill(None)
         packed: Packed | None = None
+        clock = time.perf_counter()
         while active is not None:
-            started, shortage = time.perf_counter(), ""
+            shortage = ""
             try:
                 packed = packed if packed is not None else self._pack(active)
                 nll_BP, hit_B, grad_BND = self._gradient(active, packed)
             except torch.OutOfMemoryError as error:
                 shortage = str(error).splitlines()[0]
             if shortage:  # handled out here: the exception's frames hold the tensors that took the memory
-                active, packed = self._halved(active, shortage), None
+                packed = None
+                if len(active.problems) > 1:
+                    active = self._halved(active, shortage)
+                else:
+                    yield self._too_large(active, shortage)
+                    active = self._refill(None)
                 continue
             finished, going_on = self._sorted(active, nll_BP, hit_B, grad_BND)
-            active.seconds_B += (time.perf_counter() - started) / len(active.problems)
+            now = time.perf_counter()  # update, refill and packing count to the step after them
+            active.seconds_B += (now - clock) / len(active.problems)
             for place, outcome in finished:
                 yield replace(outcome, seconds=float(active.seconds_B[place]))
+            clock = time.perf_counter() if finished else now  # what the caller did with the outcomes is not ours
             if finished:
                 active, grad_BND, packed = active.rows(going_on), grad_BND[going_on], None
             self._update(active, grad_BND)
@@ -182,16 +190,24 @@ class Loop:
     def _halved(self, active: _Group, shortage: str) -> _Group:
         """Park half of the samples, states included: nothing that was done is done again."""
         count = len(active.problems)
-        if count == 1:
-            raise SeaError(
-                f"out of memory with a single sample ({shortage}): use a smaller model, a smaller model.blank, "
-                "model.dtype=bfloat16, or a device with more memory"
-            )
         self.places = count // 2
         torch.cuda.empty_cache()
         say(f"out of memory with {count} samples side by side: going on with {self.places}")
         self.parked.appendleft(active.rows(list(range(self.places, count))))
         return active.rows(list(range(self.places)))
+
+    def _too_large(self, active: _Group, shortage: str) -> Outcome:
+        """Give up on a sample that does not fit alone, and go on with the others.
+
+        Raises:
+            SeaError: nothing ever fitted: it is not this sample's fault.
+        """
+        if self.steps_done == 0:
+            raise SeaError(
+                f"out of memory with a single sample ({shortage}): use a smaller model, a smaller model.blank, "
+                "model.dtype=bfloat16, or a device with more memory"
+            )
+        return self._outcome(active, 0, [0.0, 0.0, float(active.step_B[0])], f"out of memory: {shortage}")
 
     def _sorted(
         self, active: _Group, nll_BP: Tensor, hit_B: Tensor, grad_BND: Tensor
@@ -206,18 +222,8 @@ class Loop:
             if finite and not reached and step < self.settings.max_steps:
                 going_on.append(place)
                 continue
-            problem = active.problems[place]
-            outcome = Outcome(
-                problem=problem,
-                emb_ND=active.emb_BND[place].detach().to(self.loaded.dtype).cpu(),
-                losses={pair.name: loss for pair, loss in zip(problem.pairs, nll, strict=True)},
-                steps=int(step),
-                seconds=0.0,
-                hit=bool(hit),
-                margin_reached=bool(reached),
-                finite=bool(finite),
-            )
-            finished.append((place, outcome))
+            failure = None if finite else f"loss or gradient is not finite at step {int(step)}"
+            finished.append((place, self._outcome(active, place, [hit, reached, step, *nll], failure)))
         self.steps_done += 1
         finite_rows = [row for row in rows if row[0]] or [[0.0] * 6]
         self.observe(
@@ -230,6 +236,20 @@ class Loop:
             )
         )
         return finished, going_on
+
+    def _outcome(self, active: _Group, place: int, row: list[float], failure: str | None) -> Outcome:
+        """A sample as it leaves; `row` is hit, reached, step, and the loss of each pair (none when it failed)."""
+        problem, (hit, reached, step, *nll) = active.problems[place], row
+        return Outcome(
+            problem=problem,
+            emb_ND=active.emb_BND[place].detach().to(self.loaded.dtype).cpu(),
+            losses={pair.name: loss for pair, loss in zip(problem.pairs, nll, strict=False)},
+            steps=int(step),
+            seconds=0.0,
+            hit=bool(hit),
+            margin_reached=bool(reached),
+            failure=failure,
+        )
 
     def _update(self, active: _Group, grad_BND: Tensor) -> None:
         if not active.problems:

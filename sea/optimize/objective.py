@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sea.console import SeaError
 from sea.models.load import Loaded
 from sea.models.splice import core
 from sea.optimize.targets import Problem
@@ -94,6 +95,22 @@ def _mask(segments_BL: Tensor, additive: torch.dtype | None) -> Tensor:
     return torch.zeros(mask_B1LL.shape, dtype=additive, device=segments_BL.device).masked_fill(
         ~mask_B1LL, torch.finfo(additive).min
     )
+
+
+def refuse_unsupported(loaded: Loaded) -> None:
+    """Refuse language models for which this objective would be silently wrong.
+
+    Raises:
+        SeaError: the model changes its logits after the LM head, which is called here directly, or its layers see a
+            sliding window, which the packed mask does not have.
+    """
+    model: Any = loaded.model
+    text = model.config.get_text_config()
+    scaled = {name: getattr(text, name, None) for name in ("final_logit_softcapping", "logits_scaling", "logit_scale")}
+    if changed := {name: value for name, value in scaled.items() if value not in (None, 1, 1.0)}:
+        raise SeaError(f"{loaded.name} changes its logits after the LM head ({changed}): not supported yet")
+    if "sliding_attention" in (getattr(text, "layer_types", None) or []):
+        raise SeaError(f"{loaded.name} has layers with a sliding window: not supported yet by the packed objective")
 
 
 def evaluate(loaded: Loaded, packed: Packed, emb_BND: Tensor, companions: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sea.config import OptimizeConfig, parse_part
@@ -18,13 +18,21 @@ from sea.console import Progress, SeaError, names, rank, say, world_size
 from sea.models.load import Checkpoint, Loaded, load, locate, resolve_device, resolve_dtype
 from sea.optimize.embed import optimize
 from sea.optimize.loop import StepReport
-from sea.records import Embedding, Input, Manifest, Reject, Sample, read_jsonl
-from sea.runs import Run, find, inherited, output_hash, start
-from sea.statistics import rate
+from sea.records import (
+    SAMPLES,
+    Embedding,
+    Input,
+    Manifest,
+    Reject,
+    Sample,
+    read_json,
+    read_jsonl,
+    sha256_file,
+)
+from sea.runs import SETTINGS, Run, differences, find, inherited, output_hash, start
+from sea.statistics import rate, rate_text
 from sea.store import Store, Writer, content_hash
 from sea.tracking import Tracker
-
-SAMPLES = "samples.jsonl"
 
 
 @dataclass(frozen=True)
@@ -47,8 +55,7 @@ def open_work(settings: OptimizeConfig) -> Work:
     checkpoint = locate(settings.model.id, settings.model.revision)
 
     def accepts(manifest: Manifest) -> str | None:
-        made_of = manifest.config["textset"]["name"]
-        wanted = settings.model.textset
+        made_of, wanted = _textset(manifest), settings.model.textset
         return None if wanted in (None, made_of) else f"{settings.model.name} only knows the words of textset {wanted}"
 
     upstream = find("prepare", settings.samples, settings.runs, accepts, builtin=settings.model.textset)
@@ -62,13 +69,43 @@ def open_work(settings: OptimizeConfig) -> Work:
         raise SeaError(f"{upstream.path / SAMPLES} holds no sample with a phrase: there is nothing to optimise")
 
     shaping = _settings_that_shape_the_result(settings, checkpoint, samples_hash)
-    textset = upstream.manifest.config["textset"]["name"]
+    textset = _textset(upstream.manifest)
+    if settings.name is None and settings.model.revision is None:
+        _refuse_drift(shaping, settings.runs)
     run = start("optimize", settings.name, f"{settings.model.name}-{textset}", shaping, settings.runs, settings.dry_run)
     return Work(upstream, with_phrase, len(samples) - len(with_phrase), checkpoint, run)
 
 
+def _textset(manifest: Manifest) -> str:
+    """Name of the text set that a prepare run read."""
+    return str((manifest.config.get("textset") or {}).get("name"))
+
+
+def _refuse_drift(shaping: dict[str, Any], root: str) -> None:
+    """Refuse a model whose files changed since a run of the same settings: without a name it would pass unseen.
+
+    Raises:
+        SeaError: with both revisions, and how to accept the new one.
+    """
+    for written in sorted((Path(root) / "optimize").glob(f"*/{SETTINGS}")):
+        old = read_json(written)
+        if isinstance(old, dict) and isinstance(old.get("model"), dict):
+            before, now = old["model"].get("revision"), shaping["model"]["revision"]
+            if before != now and not differences(old | {"model": old["model"] | {"revision": now}}, shaping):
+                raise SeaError(
+                    f"{shaping['model']['id']} has revision {now}, but {written.parent} was made with the same "
+                    f"settings from revision {before}: its files changed. "
+                    f"Restore them, or accept them by model.revision={now}"
+                )
+
+
 def _check_ids(samples: Sequence[Sample], upstream: Run) -> None:
     seen: set[str] = set()
+    for sample in samples:
+        try:
+            sample.id.encode()
+        except UnicodeEncodeError as error:
+            raise SeaError(f"{upstream.path / SAMPLES}: the id {sample.id!r} is no text: {error.reason}") from error
     twice = {sample.id for sample in samples if sample.id in seen or seen.add(sample.id)}  # type: ignore[func-returns-value]
     if twice:
         raise SeaError(
@@ -81,6 +118,9 @@ def _settings_that_shape_the_result(settings: OptimizeConfig, checkpoint: Checkp
     optim = dataclasses.asdict(settings.optim)
     del optim["batch_size"]  # shapes the work, not the result
     dtype = resolve_dtype(settings.model.dtype, resolve_device(settings.model.device))
+    wording = dataclasses.asdict(settings.wording)
+    del wording["alignment_prefix"]  # stage 3's
+    family = Path(settings.model.family_path) if settings.model.family_path else None
     return {
         "model": {
             "id": checkpoint.id,
@@ -89,8 +129,9 @@ def _settings_that_shape_the_result(settings: OptimizeConfig, checkpoint: Checkp
             "dtype": dtype,
             "attention": settings.model.attention,
             "blank": settings.model.blank,
+            "family": sha256_file(family) if family is not None and family.is_file() else None,
         },
-        "wording": dataclasses.asdict(settings.wording),
+        "wording": wording,
         "optim": optim,
         "samples": samples,
         "limit": settings.limit,
@@ -106,8 +147,12 @@ def share(samples: Sequence[Sample], settings: OptimizeConfig) -> list[Sample]:
     return [s for s in samples if int.from_bytes(hashlib.sha256(s.id.encode()).digest()[:8]) % slices == mine]
 
 
-def preview(work: Work, todo: int, loaded: Loaded) -> None:
+def preview(work: Work, todo: int, left: int, loaded: Loaded) -> None:
     """Say what is about to happen, before the long part.
+
+    Args:
+        todo: samples that this process will do.
+        left: samples that are left for all processes and parts: all of them go to the same disk.
 
     Raises:
         SeaError: the embeddings would not fit on the disk.
@@ -122,13 +167,13 @@ def preview(work: Work, todo: int, loaded: Loaded) -> None:
         f"optimised: one embedding {tuple(start_ND.shape)} a sample"
     )
     say(
-        f"to do: {todo} of {len(work.samples)} samples, {todo * per_sample / 2**20:.1f} MiB "
+        f"to do: {todo} of {len(work.samples)} samples here, {left} in all, {left * per_sample / 2**20:.1f} MiB "
         f"({free / 2**30:.1f} GiB free); {work.without_phrase} samples have no phrase and stay text"
     )
     say(f"output: {work.run.path}")
-    if todo * per_sample > free:
+    if left * per_sample > free:
         raise SeaError(
-            f"{todo * per_sample / 2**30:.1f} GiB are needed and {free / 2**30:.1f} GiB are free in {work.run.path}: "
+            f"{left * per_sample / 2**30:.1f} GiB are needed and {free / 2**30:.1f} GiB are free in {work.run.path}: "
             "make room, set runs=... to another disk, or limit=..."
         )
 
@@ -140,15 +185,15 @@ def run_stage(settings: OptimizeConfig) -> None:
         say(f"{work.run.path} is complete: nothing to do")
         _report(work.run.manifest)
         return
-    began = time.monotonic()
-    todo = _left(work, share(work.samples, settings))
-    if todo or settings.dry_run:
-        loaded = load(settings.model)
-        preview(work, len(todo), loaded)
+    mine = share(work.samples, settings)
+    if _left(work, mine) or settings.dry_run:
+        # Pinned: the files must not change between the look at them above and this.
+        loaded = load(dataclasses.replace(settings.model, revision=work.checkpoint.revision))
+        preview(work, len(_left(work, mine)), len(_left(work, work.samples)), loaded)
         if settings.dry_run:
             return
-        _work_through(work, todo, loaded, settings)
-    _complete(work, settings, time.monotonic() - began)
+        _work_through(work, mine, loaded, settings)
+    _complete(work, settings)
 
 
 def _left(work: Work, samples: list[Sample]) -> list[Sample]:
@@ -156,17 +201,19 @@ def _left(work: Work, samples: list[Sample]) -> list[Sample]:
     return [s for s in samples if s.id not in store.embeddings and s.id not in store.rejects]
 
 
-def _work_through(work: Work, todo: list[Sample], loaded: Loaded, settings: OptimizeConfig) -> None:
+def _work_through(work: Work, mine: list[Sample], loaded: Loaded, settings: OptimizeConfig) -> None:
     part, parts = parse_part(settings.part)
     writer_name = f"p{part + 1}of{parts}-r{rank()}"
-    progress = Progress(f"optimize ({rank() + 1} of {world_size()})", len(todo))
-    done = hits = stated = 0
+    charts = work.run.name if parts == 1 else f"{work.run.name}-{part + 1}of{parts}"
 
     with (
         work.run.lock(writer_name),
-        Tracker(settings.report_to, work.run.name, work.run.path, dataclasses.asdict(settings)) as tracker,
+        Tracker(settings.report_to, charts, work.run.path, dataclasses.asdict(settings)) as tracker,
     ):
+        todo = _left(work, mine)  # under the lock: another launch may have finished some since
         writer = Writer(work.run.path, writer_name)
+        progress = Progress(f"optimize ({rank() + 1} of {world_size()})", len(todo))
+        done = hits = passed = 0
 
         def observe(report: StepReport) -> None:
             progress.update(done, f"step {report.step}, {report.active} active, loss {report.mean_loss:.3f}")
@@ -174,17 +221,21 @@ def _work_through(work: Work, todo: list[Sample], loaded: Loaded, settings: Opti
             tracker.log({f"optimize/{key}": value for key, value in numbers.items()}, report.step)
 
         for results in optimize(loaded, todo, settings, observe):
+            if work.run.complete:
+                raise SeaError(
+                    f"{work.run.path} was completed by another launch in the meantime: nothing is left to do"
+                )
             writer.reject(results.rejects)
             written = writer.add(results.embeddings)
             done += len(written) + len(results.rejects)
             hits += sum(e.hit for e in written)
-            stated += sum(e.verified for e in written)
-            progress.update(done, f"hit {hits}, verified {stated}")
+            passed += sum(e.verified for e in written)
+            progress.update(done, f"hit {hits}, verified {passed}")
         progress.close()
         writer.close()
 
 
-def _complete(work: Work, settings: OptimizeConfig, seconds: float) -> None:
+def _complete(work: Work, settings: OptimizeConfig) -> None:
     """Write the manifest if every sample of every part is accounted for. Any process may be the one that does."""
     with work.run.lock("complete", wait_s=600):
         if work.run.complete:
@@ -192,11 +243,9 @@ def _complete(work: Work, settings: OptimizeConfig, seconds: float) -> None:
         store = Store(work.run.path)
         missing = [s.id for s in work.samples if s.id not in store.embeddings and s.id not in store.rejects]
         if missing:
-            print_rank = f"process {rank() + 1} of {world_size()}" + (
-                f", part {settings.part}" if settings.part else ""
-            )
+            who = f"process {rank() + 1} of {world_size()}" + (f", part {settings.part}" if settings.part else "")
             say(
-                f"{print_rank} is done; {len(missing)} samples of other processes or parts are left; "
+                f"{who} is done; {len(missing)} samples of other processes or parts are left; "
                 "the last to finish completes the run"
             )
             return
@@ -210,9 +259,9 @@ def _complete(work: Work, settings: OptimizeConfig, seconds: float) -> None:
             ],
             outputs={"store": content_hash(store.embeddings)},
             counts=counts,
-            seconds=seconds,
+            seconds=sum(e.seconds for e in store.embeddings.values()),
         )
-        _report(manifest)
+        _report(manifest, any_rank=True)
 
 
 def _refuse_many_rejects(work: Work, rejects: dict[str, Reject], settings: OptimizeConfig) -> None:
@@ -265,13 +314,12 @@ def _vsr(found: Sequence[Embedding], group: str, attempted: int) -> dict[str, An
     return {**rate(sum(stated.values()), attempted * len(stated)), "by_wording": by_wording}
 
 
-def _report(manifest: Manifest) -> None:
+def _report(manifest: Manifest, any_rank: bool = False) -> None:
     """The run in three lines."""
     counts = manifest.counts
 
     def text(key: str) -> str:
-        found = counts[key]
-        return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]" if found["n"] else "- (none)"
+        return rate_text(counts[key])
 
     lines = [
         f"complete: {counts['embeddings']} embeddings of {counts['attempted']} samples, "
@@ -280,4 +328,4 @@ def _report(manifest: Manifest) -> None:
         f"audit VSR {text('audit_vsr')} (harmful {text('audit_vsr_harmful')}, harmless {text('audit_vsr_harmless')}); "
         f"{counts['mean_steps']} steps and {counts['mean_seconds']} s a sample",
     ]
-    say("\n".join(lines))
+    say("\n".join(lines), any_rank)

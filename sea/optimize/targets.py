@@ -9,9 +9,7 @@ from sea.config import WordingConfig
 from sea.console import SeaError, names
 from sea.models.chat import Slot, split_at_slot
 from sea.models.load import Loaded
-from sea.records import Sample
-
-KINDS = ("activity", "product")
+from sea.records import KINDS, Sample
 
 
 class UnusableError(Exception):
@@ -81,7 +79,7 @@ def build(sample: Sample, wording: WordingConfig, seed: int, loaded: Loaded, slo
         try:
             prompt = loaded.chat.prompt(question, slot)
             answer = loaded.chat.answer(question, target, slot)
-        except SeaError as error:
+        except (SeaError, UnicodeError) as error:  # half of a surrogate pair is JSON, and no text
             raise UnusableError(str(error)) from error
         before, suffix = split_at_slot(prompt, loaded.chat.placeholder_id)
         if prefix is not None and tuple(before) != prefix:

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from sea.config import WordingConfig
+from sea.console import SeaError
 from sea.models.chat import Slot
 from sea.models.generate import answer
 from sea.models.load import Loaded
-from sea.records import Answer, Sample
+from sea.records import KINDS, Answer, Sample
 
 ARTICLES = {"a", "an", "the"}
 
@@ -47,6 +48,25 @@ def questions(kind: str, wording: WordingConfig) -> list[tuple[str, str]]:
         for group in ("verify", "audit")
         for index, text in enumerate(getattr(wording, group))
     ]
+
+
+def check_questions(loaded: Loaded, slot: Slot, wording: WordingConfig, max_new_tokens: int) -> None:
+    """Refuse questions that cannot be put to the model, before anything is spent on the embeddings.
+
+    Raises:
+        SeaError: a question holds a special token, or question and answer are longer than the model's context.
+    """
+    for kind in KINDS:
+        for name, question in questions(kind, wording):
+            try:
+                needed = len(loaded.chat.prompt(question, slot)) + max_new_tokens
+            except SeaError as error:
+                raise SeaError(f"wording.{name.replace(':', '.')} ({kind}): {error}") from error
+            if needed > loaded.context:
+                raise SeaError(
+                    f"wording.{name.replace(':', '.')} ({kind}) and max_new_tokens={max_new_tokens} need {needed} "
+                    f"tokens, the model's context holds {loaded.context}"
+                )
 
 
 def ask(
@@ -84,9 +104,9 @@ def ask(
         media |= {name: value[places].to(loaded.device) for name, value in companions.items()}
         try:
             texts = answer(loaded, prompts, media, max_new_tokens)
-        except torch.OutOfMemoryError:
+        except torch.OutOfMemoryError as error:
             if len(chunk) == 1:
-                raise
+                raise SeaError(f"out of memory on a single prompt ({str(error).splitlines()[0]})") from error
             batch_size = len(chunk) // 2
             continue
         done += len(chunk)

@@ -23,9 +23,8 @@ from sea.console import Progress, SeaError
 from sea.prepare.checks import Repeats, row_digest, wrong_with_extraction, wrong_with_row
 from sea.prepare.extractors import Extraction, Extractor
 from sea.prepare.textsets import RawRow
-from sea.records import AppendFile, Reject, Sample, from_dict
+from sea.records import SAMPLES, AppendFile, Reject, Sample, from_dict
 
-SAMPLES = "samples.jsonl"
 REJECTS = "rejects.jsonl"
 BATCH = 256  # rows extracted at once and flushed together: what a kill can cost
 
@@ -199,6 +198,14 @@ def too_many_rejects(counts: dict[str, Any], max_reject_share: float, folder: Pa
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                values = json.loads(line)
+                if not isinstance(values["id"], str):
+                    raise TypeError("its id is no text")
+            except (ValueError, KeyError, TypeError) as error:
+                raise SeaError(
+                    f"{path}, line {number} is no record: {error}; remove the run's folder and start anew"
+                ) from error
+            yield values

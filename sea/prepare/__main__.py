@@ -7,11 +7,11 @@ import time
 from itertools import islice
 
 from sea.config import PrepareConfig, command
-from sea.console import say
-from sea.prepare import REJECTS, SAMPLES, count, survey, too_many_rejects, write
+from sea.console import SeaError, say
+from sea.prepare import REJECTS, count, survey, too_many_rejects, write
 from sea.prepare.extractors import load
 from sea.prepare.textsets import read
-from sea.records import Input, sha256_file
+from sea.records import SAMPLES, Input, sha256_file
 from sea.runs import start
 
 
@@ -36,6 +36,10 @@ def main(config: PrepareConfig) -> None:
         rows = islice(read(config.textset.reader, config.textset.args), config.limit)
         write(run.path, rows, found.rows, extractor, config.textset.name, config.max_chars)
         counts = count(run.path)
+        if counts["rows"] != found.rows:
+            raise SeaError(
+                f"{run.path} lists {counts['rows']} rows of {found.rows}: its files were changed. Remove the folder"
+            )
         too_many_rejects(counts, config.max_reject_share, run.path)
         run.finish(
             config=dataclasses.asdict(config),

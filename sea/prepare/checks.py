@@ -12,9 +12,9 @@ import re
 
 from sea.console import SeaError
 from sea.prepare.english import content_words, gerund, stem, words
-from sea.prepare.extractors import KINDS, Extraction
+from sea.prepare.extractors import Extraction
 from sea.prepare.textsets import RawRow
-from sea.records import sha256
+from sea.records import KINDS, sha256
 
 TEXTS = ("instruction", "chosen", "rejected")
 # no text has these: they come from binary data; half of a surrogate pair cannot be written as UTF-8 at all

@@ -7,10 +7,10 @@ import sys
 import pytest
 import torch
 
-from sea.inspect import evenly, interval, table
+from sea.inspect import evenly, table
 from sea.records import Answer, Embedding
 from sea.runs import Run, start
-from sea.statistics import rate
+from sea.statistics import rate, rate_text
 from sea.store import Store, Writer, content_hash
 
 
@@ -44,7 +44,7 @@ def test_numbers_stand_with_interval_and_count(run):
     text = table(run, Store(run.path), 4, show_harmful=False)
     assert "| audit VSR: on wordings used for nothing else (mean) | 0.750 [0.301, 0.954] (n = 4) |" in text
     assert "| audit VSR, harmless samples | - (n = 0) |" in text
-    assert interval(rate(0, 10)) == "0.000 [0.000, 0.278] (n = 10)"
+    assert rate_text(rate(0, 10)) == "0.000 [0.000, 0.278] (n = 10)"
 
 
 def test_texts_are_hidden_by_default_and_escaped_when_shown(run):

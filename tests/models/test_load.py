@@ -59,16 +59,20 @@ def test_revision_follows_content_not_place(folder, tmp_path):
         locate(str(copy), revision)
 
 
-def test_a_large_file_counts_by_its_ends(folder, tmp_path, monkeypatch):
+def test_a_large_file_counts_by_blocks_spread_over_it(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("sea.models.load.WHOLE_FILE_BYTES", 10)
-    monkeypatch.setattr("sea.models.load.END_BYTES", 4)
+    monkeypatch.setattr("sea.models.load.BLOCK_BYTES", 64)
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     assert locate(str(folder)).revision == locate(str(copy)).revision
-    with (copy / "model.safetensors").open("rb+") as file:
-        file.seek(-1, 2)
-        file.write(b"\x55")
-    assert locate(str(folder)).revision != locate(str(copy)).revision
+    whole = (folder / "model.safetensors").read_bytes()
+    tensor = len(whole) // 2
+    for start, end in (
+        (len(whole) - 1, len(whole)),
+        (tensor, tensor + 2000),
+    ):  # its end; one small matrix in the middle
+        (copy / "model.safetensors").write_bytes(whole[:start] + b"\x55" * (end - start) + whole[end:])
+        assert locate(str(folder)).revision != locate(str(copy)).revision
 
 
 @pytest.mark.parametrize(
@@ -167,9 +171,9 @@ def test_a_template_without_end_of_turn_gets_eos(llava):
 
 def test_a_placeholder_inside_the_text_is_refused(llava):
     slot = Slot((16, 32), {})
-    with pytest.raises(SeaError, match="2 placeholders for 1 media"):
+    with pytest.raises(SeaError, match="special tokens <image>"):
         llava.chat.prompt("what is <image> ?", slot)
-    with pytest.raises(SeaError, match="1 placeholders for 0 media"):
+    with pytest.raises(SeaError, match="special tokens <image>"):
         llava.chat.prompt("what is <image> ?", None)
 
 
@@ -197,3 +201,95 @@ def test_an_adapter_is_loaded_frozen_and_changes_the_answer(llava, folder, tmp_p
 def test_a_folder_that_is_no_adapter_is_refused(folder):
     with pytest.raises(SeaError, match=r"holds no adapter_config\.json"):
         load(model_config(id=str(folder)), adapter=str(folder))
+
+
+def test_remote_code_is_never_run(folder, tmp_path):
+    """A folder whose config asks for its own Python: refused, also when a pipe would say yes."""
+    import json
+    import os
+    import subprocess
+    import sys
+
+    evil = tmp_path / "evil"
+    shutil.copytree(folder, evil)
+    config = json.loads((evil / "config.json").read_text())
+    config |= {"auto_map": {"AutoConfig": "own.Own"}, "model_type": "own"}
+    (evil / "config.json").write_text(json.dumps(config))
+    (evil / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Own: pass\n")
+    command = [sys.executable, "-m", "sea.optimize", "+model=micro-llava", f"model.id={evil}", f"runs={tmp_path}"]
+    done = subprocess.run(command, input="y\ny\n", capture_output=True, text=True, env=os.environ, check=False)
+    assert done.returncode == 2
+    assert not (tmp_path / "ran").exists()
+    assert "Traceback" not in done.stderr
+
+
+def test_weights_that_are_not_in_the_files_are_refused(folder, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    part = tmp_path / "part"
+    shutil.copytree(folder, part)
+    weights = load_file(part / "model.safetensors")
+    gone = next(name for name in weights if "q_proj.weight" in name)
+    save_file({n: t for n, t in weights.items() if n != gone}, part / "model.safetensors", {"format": "pt"})
+    with pytest.raises(SeaError, match="1 weights have missing keys"):
+        load(model_config(id=str(part)))
+
+
+def test_pickled_weights_are_not_taken(folder, tmp_path):
+    from safetensors.torch import load_file
+
+    pickled = tmp_path / "pickled"
+    shutil.copytree(folder, pickled)
+    torch.save(load_file(pickled / "model.safetensors"), pickled / "pytorch_model.bin")
+    (pickled / "model.safetensors").unlink()
+    with pytest.raises(SeaError, match="cannot load"):
+        load(model_config(id=str(pickled)))
+
+
+def test_the_cpu_is_used_when_accelerate_says_so(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert resolve_device("auto") == torch.device("cuda", 0)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(SeaError, match="has no GPU of its own"):
+        resolve_device("auto")
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    assert resolve_device("auto") == torch.device("cpu")
+    with pytest.raises(SeaError, match="holds no numbers"):
+        resolve_device("meta")
+
+
+def test_stop_tokens_are_the_tokenizers_and_the_checkpoints(folder, tmp_path):
+    import json
+
+    copy = tmp_path / "stops"
+    shutil.copytree(folder, copy)
+    settings = json.loads((copy / "generation_config.json").read_text())
+    (copy / "generation_config.json").write_text(json.dumps({**settings, "eos_token_id": [2, 7]}))
+    assert load(model_config(id=str(copy))).stop_ids == [2, 7]
+
+
+def test_greedy_settings_reach_a_peft_wrapped_model(llava):
+    import copy
+
+    from peft import LoraConfig, get_peft_model
+
+    twin = copy.copy(llava)
+    twin.model = get_peft_model(
+        copy.deepcopy(llava.model), LoraConfig(target_modules=llava.family.lora, r=2, task_type="CAUSAL_LM")
+    )
+    prompts = [llava.chat.prompt("describe the image", None)]
+    expected = answer(llava, prompts, {}, 10)
+    twin.model.get_base_model().generation_config.suppress_tokens = list(range(3, 200))
+    assert answer(twin, prompts, {}, 10) == expected
+
+
+def test_a_chat_template_that_fails_is_said(llava):
+    own = llava.processor.chat_template
+    for template in ("{{ nothing.at.all }}", "{% for %}", "USER: {{ messages[0]['content'][-1]['text'] }}"):
+        llava.processor.chat_template = template
+        try:
+            with pytest.raises(SeaError, match="chat template"):
+                llava.chat.prompt("describe", Slot((16, 32), {}))
+        finally:
+            llava.processor.chat_template = own

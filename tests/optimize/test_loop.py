@@ -214,3 +214,82 @@ def problems_of(model, samples, settings):
     start, companions = model.blank_embedding()
     slot = Slot(tuple(start.shape), companions)
     return [build(sample, settings.wording, settings.seed, model, slot) for sample in samples]
+
+
+def test_step_size_is_relative_to_the_start(micro, samples, settings):
+    """The first step of normalised descent moves E by step_size times the RMS of the start, whatever the scale."""
+    start, _ = micro.blank_embedding()
+    found, _ = run(micro, samples[:2], settings, max_steps=1, step_size=0.03)
+    for _, emb in found.values():
+        moved = (emb - start).square().mean().sqrt() / start.square().mean().sqrt()
+        assert moved == pytest.approx(0.03, rel=1e-3)
+
+
+def test_the_batch_loss_is_a_sum(micro, samples, settings):
+    """Each sample's gradient is the one it has alone, not divided by the number of its neighbours."""
+    problems = problems_of(micro, samples[:3], settings)
+    start, companions = micro.blank_embedding()
+
+    def gradient(chosen):
+        loop = loop_module.Loop(micro, chosen, start, companions, settings.optim)
+        active = loop._refill(None)
+        return loop._gradient(active, loop._pack(active))[2]
+
+    together, alone_ = gradient(problems), gradient(problems[:1])
+    assert torch.allclose(together[:1], alone_, rtol=1e-3, atol=1e-6 * alone_.abs().max())
+
+
+def test_like_lengths_go_together_and_seconds_add_up(micro, samples, settings):
+    import time
+
+    began = time.perf_counter()
+    ended, settings = [], dataclasses.replace(settings, flush_every=1)
+    settings = dataclasses.replace(settings, optim=dataclasses.replace(settings.optim, batch_size=1))
+    for results in optimize(micro, samples[:6], settings):
+        ended += [record for record, _ in results.embeddings]
+    wall = time.perf_counter() - began
+    assert 0.5 * wall < sum(record.seconds for record in ended) <= wall
+    lengths = {problem.sample.id: problem.length for problem in problems_of(micro, samples[:6], settings)}
+    assert [lengths[record.id] for record in ended] == sorted(lengths.values())
+
+
+def test_what_is_finished_is_yielded_before_an_interruption(micro, samples, settings):
+    def observe(report):
+        if report.waiting < 4:
+            raise KeyboardInterrupt
+
+    settings = dataclasses.replace(settings, flush_every=1000)
+    settings = dataclasses.replace(settings, optim=dataclasses.replace(settings.optim, batch_size=2))
+    found = []
+    with pytest.raises(KeyboardInterrupt):
+        for results in optimize(micro, samples, settings, observe):
+            found += results.embeddings
+    assert found
+    assert all(record.margin_reached for record, _ in found)
+
+
+def test_a_sample_that_does_not_fit_alone_is_set_aside(micro, samples, settings, alone, monkeypatch):
+    longest = max(problems_of(micro, samples, settings), key=lambda p: (p.length, p.sample.id)).sample.id
+    real = loop_module.Loop._gradient
+
+    def gradient(self, active, packed):
+        if any(problem.sample.id == longest for problem in active.problems):
+            raise torch.OutOfMemoryError("out of memory")
+        return real(self, active, packed)
+
+    monkeypatch.setattr(loop_module.Loop, "_gradient", gradient)
+    found, rejects = run(micro, samples, settings, batch_size=4)
+    assert rejects == {longest: "out of memory: out of memory"}
+    agree(found, {key: value for key, value in alone.items() if key != longest})
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [("final_logit_softcapping", 30.0, "after the LM head"), ("layer_types", ["sliding_attention"], "sliding window")],
+)
+def test_models_for_which_the_objective_would_be_wrong_are_refused(
+    micro, samples, settings, monkeypatch, setting, value, message
+):
+    monkeypatch.setattr(micro.model.config.get_text_config(), setting, value, raising=False)
+    with pytest.raises(SeaError, match=message):
+        run(micro, samples[:1], settings)

@@ -430,3 +430,130 @@ def test_a_second_process_on_the_same_work_is_refused(tmp_path):
         pytest.raises(SeaError, match="another process is writing"),
     ):
         go(tmp_path)
+
+
+# ------------------------------------------------------------------------------------------------ what counts count
+
+
+def embedding(key: str, **facts):
+    from sea.records import Answer, Embedding
+
+    stated = facts.pop("stated", {"audit:0": True, "verify:0": True})
+    answers = [Answer(name, "q", "p", "a", value) for name, value in stated.items()]
+    values = {"hit": True, "margin_reached": True, "verified": True, "steps": 4, "seconds": 0.5} | facts
+    return Embedding(
+        id=key, shard="", key="", sha256="", shape=[], dtype="", companions=[], modality="image", source="synthetic",
+        losses={}, answers=answers, seed=0, model="m", revision="r", **values,
+    )  # fmt: skip
+
+
+def test_counts_by_hand():
+    """Set-aside samples count as attempted everywhere; harmful and harmless have denominators of their own."""
+    from types import SimpleNamespace
+
+    from sea.optimize.stage import _counts
+    from sea.records import Reject
+
+    one = find_samples()[0]
+    samples = [dataclasses.replace(one, id=f"s{i}", harmful=i < 3) for i in range(5)]
+    store = SimpleNamespace(
+        embeddings={
+            "s0": embedding("s0"),
+            "s1": embedding("s1", margin_reached=False, verified=False, stated={"audit:0": False, "verify:0": True}),
+            "s3": embedding("s3", hit=False, margin_reached=False, steps=10),
+            "s4": embedding("s4"),
+        },
+        rejects={"s2": Reject("s2", "too long")},
+    )
+    counts = _counts(SimpleNamespace(samples=samples, without_phrase=7), store)
+
+    def share(key):
+        return counts[key]["value"], counts[key]["n"]
+
+    assert (share("osr"), share("margin_reached"), share("verified")) == ((0.6, 5), (0.4, 5), (0.6, 5))
+    assert (share("vsr"), share("audit_vsr")) == ((0.8, 5), (0.6, 5))
+    assert share("audit_vsr_harmful") == (pytest.approx(1 / 3, abs=1e-6), 3)
+    assert share("audit_vsr_harmless") == (1.0, 2)
+    assert (counts["set_aside"], counts["without_phrase"], counts["mean_steps"]) == (1, 7, 5.5)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.blank.fill=0", r"model\.blank\.fill: 128 -> 0"),
+        ("wording.styles=[bright]", r"wording\.styles"),
+        ("model.dtype=bfloat16", r"model\.dtype: float32 -> bfloat16"),
+        ("max_new_tokens=9", "max_new_tokens: 48 -> 9"),
+    ],
+)
+def test_what_shapes_the_result_is_part_of_the_run(complete, override, message):
+    with pytest.raises(SeaError, match=message):
+        go(complete, override)
+
+
+def test_what_does_not_shape_it_is_not(complete, capsys):
+    go(complete, "optim.batch_size=7", "flush_every=1", "wording.alignment_prefix.activity=x", "max_reject_share=1")
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_set_aside_samples_are_not_tried_again(tmp_path, monkeypatch):
+    samples = find_samples()[:3]
+    prepared(tmp_path, [*samples, dataclasses.replace(samples[0], id="bad", phrase=" ")])
+    with pytest.raises(SeaError, match="were set aside"):
+        go(tmp_path)
+    before = (folder(tmp_path) / "rejects.p1of1-r0.jsonl").read_text()
+
+    def never(*args):
+        raise AssertionError("nothing is left to load a model for")
+
+    monkeypatch.setattr("sea.optimize.stage.load", never)
+    with pytest.raises(SeaError, match="were set aside"):
+        go(tmp_path)
+    assert (folder(tmp_path) / "rejects.p1of1-r0.jsonl").read_text() == before
+
+
+def test_work_that_another_launch_finished_meanwhile_is_not_done_again(tmp_path, monkeypatch):
+    """A second launch starts, loads its model, and finds everything done once it has the lock."""
+    import sea.optimize.stage as stage
+
+    real = stage.load
+
+    def slow_load(config, *rest):
+        monkeypatch.setattr(stage, "load", real)
+        go(tmp_path)  # the first launch, from start to end
+        return real(config, *rest)
+
+    monkeypatch.setattr(stage, "load", slow_load)
+    go(tmp_path)
+    lines = (folder(tmp_path) / "index.p1of1-r0.jsonl").read_text().splitlines()
+    assert len(lines) == 10
+    Store(folder(tmp_path)).verify()
+
+
+def test_a_drifted_model_is_refused_without_a_name_too(tmp_path):
+    from sea.models.load import locate
+
+    model = tmp_path / "model"
+    shutil.copytree(locate("builtin:micro-llava").path, model)
+    unnamed = [f"model.id={model}", "limit=2", "name=null"]
+    go(tmp_path, *unnamed)
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "note": 1}))
+    with pytest.raises(
+        SeaError, match=r"its files changed\. Restore them, or accept them by model\.revision="
+    ) as error:
+        go(tmp_path, *unnamed)
+    go(tmp_path, *unnamed, str(error.value).split()[-1])
+    assert len(list((tmp_path / "optimize").glob("*/manifest.json"))) == 2
+
+
+def test_an_index_line_removed_after_completion_is_seen_by_inspect(tmp_path):
+    go(tmp_path, "limit=3")
+    index = folder(tmp_path) / "index.p1of1-r0.jsonl"
+    index.write_text("".join(index.read_text().splitlines(keepends=True)[:2]))
+    done = subprocess.run(
+        [sys.executable, "-m", "sea.inspect", "mine", f"runs={tmp_path}"],
+        capture_output=True, text=True, env=environment(), check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "is not the one that its manifest describes" in done.stderr

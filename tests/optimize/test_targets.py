@@ -50,7 +50,8 @@ def test_style_is_drawn_by_seed_and_id(settings):
         ({"phrase": "  "}, "phrase is empty"),
         ({"sentence": None}, "sentence is empty"),
         ({"sentence": "a person is " + "stealing a car and " * 1000}, "tokens long, the model's context holds"),
-        ({"sentence": "a person is stealing an <image>"}, "placeholders"),
+        ({"sentence": "a person is stealing an <image>"}, "special tokens <image>"),
+        ({"sentence": "a person is </s> stealing"}, "special tokens </s>"),
     ],
 )
 def test_unusable_samples_carry_the_reason(micro, settings, changes, reason):

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from sea.console import SeaError
 from sea.models.chat import Slot
 from sea.models.splice import Splice
-from sea.optimize.verify import ask, normalised, questions, states_phrase, verified
+from sea.optimize.verify import ask, check_questions, normalised, questions, states_phrase, verified
 from sea.records import Answer
 
 
@@ -62,3 +63,37 @@ def test_answers_belong_to_their_embedding(micro, samples, settings):
     assert [len(answers) for answers in chunks[0]] == [5, 5]
     assert not any(answer.states_phrase for answer in chunks[0][0])
     assert {answer.expected for answer in chunks[0][1]} == {samples[1].phrase}
+
+
+def test_memory_running_out_while_asking_halves_the_batch(micro, samples, settings, monkeypatch):
+    import sea.optimize.verify as module
+
+    start, _ = micro.blank_embedding()
+    emb, slot, sizes, real = torch.stack([start, start + 1.0]), Slot(tuple(start.shape), {}), [], module.answer
+
+    def short_of_memory(loaded, prompts, media, max_new_tokens):
+        sizes.append(len(prompts))
+        if len(prompts) > 3:
+            raise torch.OutOfMemoryError("out of memory")
+        return real(loaded, prompts, media, max_new_tokens)
+
+    with Splice(micro.model, micro.family):
+        expected = ask(micro, samples[:2], emb, {}, slot, settings.wording, 8, 64)
+        monkeypatch.setattr(module, "answer", short_of_memory)
+        assert ask(micro, samples[:2], emb, {}, slot, settings.wording, 8, 64) == expected
+        assert sizes == [10, 5, 2, 2, 2, 2, 2]
+        monkeypatch.setattr(module, "answer", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("none")))
+        with pytest.raises(SeaError, match="out of memory on a single prompt"):
+            ask(micro, samples[:1], emb[:1], {}, slot, settings.wording, 8, 64)
+
+
+@pytest.mark.parametrize(
+    ("question", "new_tokens", "message"),
+    [("What is <image> here?", 8, "wording.audit.0 .activity.: the text holds the special tokens <image>"),
+     ("What?", 10**6, "max_new_tokens=1000000 need")],
+)  # fmt: skip
+def test_questions_that_cannot_be_asked_are_refused_before_the_work(micro, settings, question, new_tokens, message):
+    start, companions = micro.blank_embedding()
+    settings.wording.audit[0].activity = question
+    with pytest.raises(SeaError, match=message):
+        check_questions(micro, Slot(tuple(start.shape), companions), settings.wording, new_tokens)

@@ -26,6 +26,8 @@ FAMILY = Family(
             encoder="vision_tower",
             projector="multi_modal_projector",
             emitter="hidden",
+            layers=lambda config: config.vision_feature_layer,
+            first_row_dropped=lambda config: config.vision_feature_select_strategy == "default",
             media="images",
             blank=blank_image,
             placeholder=lambda processor: str(processor.image_token),

@@ -11,8 +11,6 @@ from typing import Any, Protocol, cast
 
 from sea.prepare.components import build, find
 
-KINDS = ("activity", "product")
-
 
 @dataclass(frozen=True)
 class Extraction:
