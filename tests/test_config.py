@@ -92,7 +92,7 @@ def refusal(name: str, *overrides: str) -> str:
 @pytest.mark.parametrize("name", PRIMARIES)
 def test_added_typo_is_refused(name: str) -> None:
     message = refusal(name, *model_of(name), "+typo=1")
-    assert message.startswith("unknown setting typo; valid here: ") and "runs" in message
+    assert message.startswith("unknown setting typo; valid here: ")
 
 
 @pytest.mark.parametrize("name", PRIMARIES)

@@ -77,8 +77,9 @@ def optimize(
         for outcome in Loop(loaded, problems, start_ND, companions, settings.optim, observe):
             ended.append(outcome)
             if len(ended) >= settings.flush_every:
-                full, ended = ended, []
-                yield finish(full)
+                results = finish(ended)
+                ended = []  # not before: an interruption of the questions must not lose what they are about
+                yield results
     except (KeyboardInterrupt, SeaError):
         if ended:  # what is finished is not lost
             yield finish(ended)

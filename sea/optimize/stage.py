@@ -88,7 +88,10 @@ def _refuse_drift(shaping: dict[str, Any], root: str) -> None:
         SeaError: with both revisions, and how to accept the new one.
     """
     for written in sorted((Path(root) / "optimize").glob(f"*/{SETTINGS}")):
-        old = read_json(written)
+        try:
+            old = read_json(written)
+        except SeaError:  # a damaged run of someone else's
+            continue
         if isinstance(old, dict) and isinstance(old.get("model"), dict):
             before, now = old["model"].get("revision"), shaping["model"]["revision"]
             if before != now and not differences(old | {"model": old["model"] | {"revision": now}}, shaping):
