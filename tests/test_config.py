@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import re
 import subprocess
@@ -93,6 +94,8 @@ def refusal(name: str, *overrides: str) -> str:
 def test_added_typo_is_refused(name: str) -> None:
     message = refusal(name, *model_of(name), "+typo=1")
     assert message.startswith("unknown setting typo; valid here: ")
+    valid = message.partition("valid here: ")[2].split(", ")
+    assert set(valid) == {field.name for field in dataclasses.fields(docs.schema(name))}
 
 
 @pytest.mark.parametrize("name", PRIMARIES)
