@@ -87,7 +87,9 @@ def figure(run: Run, store: Store, path: Path) -> None:
 
     embeddings = list(store.embeddings.values())
     drawing, (left, middle, right) = pyplot.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
-    left.hist([e.steps for e in embeddings], bins=30, color="#4477aa")
+    steps = [e.steps for e in embeddings]
+    width = 1 + (max(steps) - min(steps)) // 40  # whole steps a bar, or bars between them stay empty
+    left.hist(steps, bins=range(min(steps), max(steps) + 2 * width, width), color="#4477aa")
     left.set(xlabel="steps to the stop", ylabel="embeddings")
     for pair, colour in zip(sorted(embeddings[0].losses), ("#4477aa", "#ee6677", "#228833"), strict=False):
         middle.hist([e.losses[pair] for e in embeddings], bins=30, alpha=0.6, label=pair, color=colour)
