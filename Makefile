@@ -27,11 +27,12 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 # Left alone, `accelerate launch` gives a CPU process one thread, and adds its own traceback to an error that ours explained.
+# show_harmful: the phrases of the micro world are invented; on real data the default shows hashes.
 demo: export OMP_NUM_THREADS ?= $(CORES)
 demo: $(INSTALLED) ## the method end to end on the embedded model, offline; run again after a kill, it continues
 	$(PY) -m sea.prepare textset=micro
 	$(BIN)/accelerate launch --quiet --config_file launch/cpu.yaml -m sea.optimize +model=micro-llava
-	$(PY) -m sea.inspect
+	$(PY) -m sea.inspect show_harmful=true rows=4
 
 test: $(INSTALLED) ## the test suite; e.g. make test PYTEST_ARGS="tests/test_config.py -x"
 	$(PY) -m pytest -n 2 $(PYTEST_ARGS)
