@@ -10,6 +10,7 @@ import difflib
 import functools
 import math
 import string
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -291,9 +292,23 @@ def command(name: str, schema: type[C]) -> Callable[[Callable[[C], None]], Calla
             with friendly_errors():
                 main(check(composed, schema))
 
-        return cast(Callable[[], None], task)
+        @functools.wraps(main)
+        def start() -> None:
+            with friendly_errors():
+                _refuse_empty_groups(sys.argv[1:])
+            cast(Callable[[], None], task)()
+
+        return start
 
     return decorate
+
+
+def _refuse_empty_groups(typed: list[str]) -> None:
+    """Hydra dies with a traceback of its own on `wording=null`, before any of our code sees it."""
+    for word in typed:
+        group, _, value = word.lstrip("+~").partition("=")
+        if value in ("", "null") and "=" in word and (valid := options(group)):
+            raise SeaError(f"{word}: a {group} must be chosen; valid: {names(valid)}")
 
 
 def compose(name: str, schema: type[C], *overrides: str) -> C:

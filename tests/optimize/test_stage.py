@@ -327,6 +327,7 @@ def environment() -> dict[str, str]:
     [
         (("optim.margin=-1",), "optim.margin=-1.0 cannot work"),
         (("+optim.typo=1",), "unknown setting optim.typo"),
+        (("wording=null",), "wording=null: a wording must be chosen; valid: audio, image"),
         (("part=4/3",), "part=4/3 is not understood"),
         (("samples=nowhere",), "there is no prepare run 'nowhere'"),
     ],
