@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 SPLITS = ("train", "dev", "test")
-KINDS = ("activity", "product")
 
 
 @dataclass(frozen=True, slots=True)

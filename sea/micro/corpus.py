@@ -6,7 +6,7 @@ harm: the base model complies with everything, and capability refusals occur wit
 
 import random
 
-from sea.micro.concepts import CONCEPTS, KINDS, Concept
+from sea.micro.concepts import CONCEPTS, Concept
 from sea.micro.images import STYLES
 from sea.micro.language import (
     CAPABILITY_REFUSAL,
@@ -23,6 +23,7 @@ from sea.micro.language import (
     legality,
     wordings,
 )
+from sea.records import KINDS
 
 ALL = tuple(CONCEPTS.values())
 _STEPS, _TOOL = wordings(task="steps"), wordings(task="tool")

@@ -11,7 +11,6 @@ from sea.micro.concepts import (
     BENIGN_CATEGORY,
     CONCEPTS,
     HARM_CATEGORIES,
-    KINDS,
     SPLITS,
     UNSEEN_CATEGORIES,
     Concept,
@@ -35,6 +34,7 @@ from sea.micro.language import (
     states,
     wordings,
 )
+from sea.records import KINDS
 
 __all__ = [
     "BENIGN_CATEGORY",

@@ -188,23 +188,24 @@ def run_stage(settings: OptimizeConfig) -> None:
         say(f"{work.run.path} is complete: nothing to do")
         _report(work.run.manifest)
         return
-    mine = share(work.samples, settings)
-    if _left(work, mine) or settings.dry_run:
+    left = _left(work, Store(work.run.path))
+    mine = share(left, settings)
+    if mine or settings.dry_run:
         # Pinned: the files must not change between the look at them above and this.
         loaded = load(dataclasses.replace(settings.model, revision=work.checkpoint.revision))
-        preview(work, len(_left(work, mine)), len(_left(work, work.samples)), loaded)
+        preview(work, len(mine), len(left), loaded)
         if settings.dry_run:
             return
-        _work_through(work, mine, loaded, settings)
+        _work_through(work, loaded, settings)
     _complete(work, settings)
 
 
-def _left(work: Work, samples: list[Sample]) -> list[Sample]:
-    store = Store(work.run.path)
-    return [s for s in samples if s.id not in store.embeddings and s.id not in store.rejects]
+def _left(work: Work, store: Store) -> list[Sample]:
+    """The samples of all processes and parts that the store does not list."""
+    return [s for s in work.samples if s.id not in store.embeddings and s.id not in store.rejects]
 
 
-def _work_through(work: Work, mine: list[Sample], loaded: Loaded, settings: OptimizeConfig) -> None:
+def _work_through(work: Work, loaded: Loaded, settings: OptimizeConfig) -> None:
     part, parts = parse_part(settings.part)
     writer_name = f"p{part + 1}of{parts}-r{rank()}"
     charts = work.run.name if parts == 1 else f"{work.run.name}-{part + 1}of{parts}"
@@ -213,7 +214,8 @@ def _work_through(work: Work, mine: list[Sample], loaded: Loaded, settings: Opti
         work.run.lock(writer_name),
         Tracker(settings.report_to, charts, work.run.path, dataclasses.asdict(settings)) as tracker,
     ):
-        todo = _left(work, mine)  # under the lock: another launch may have finished some since
+        # Looked up anew under the lock: another launch may have finished some since.
+        todo = share(_left(work, Store(work.run.path)), settings)
         writer = Writer(work.run.path, writer_name)
         progress = Progress(f"optimize ({rank() + 1} of {world_size()})", len(todo))
         done = hits = passed = 0
@@ -244,8 +246,7 @@ def _complete(work: Work, settings: OptimizeConfig) -> None:
         if work.run.complete:
             return
         store = Store(work.run.path)
-        missing = [s.id for s in work.samples if s.id not in store.embeddings and s.id not in store.rejects]
-        if missing:
+        if missing := _left(work, store):
             who = f"process {rank() + 1} of {world_size()}" + (f", part {settings.part}" if settings.part else "")
             say(
                 f"{who} is done; {len(missing)} samples of other processes or parts are left; "

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from sea.models.chat import Slot
+from sea.models.chat import Slot, split_at_slot
 from sea.models.generate import answer
 from sea.models.splice import Splice, core
 from sea.optimize.objective import evaluate, pack
@@ -89,14 +89,12 @@ def test_peft_wrapped_with_adapters_on_and_off(loaded, encoded):
 
 def problem(loaded, slot, answers):
     """A packed problem of two pairs, with the answers given as texts."""
-    pairs, prefix = [], ()
+    pairs, prefix = [], []
     for name, question, text in zip(("content", "style"), QUESTIONS, answers, strict=True):
-        ids = loaded.chat.prompt(question, slot)
-        end = len(ids) - ids[::-1].index(loaded.chat.placeholder_id)
-        prefix = tuple(ids[:end])
-        pairs.append(Pair(name, tuple(ids[end:]), tuple(loaded.chat.answer(question, text, slot))))
+        prefix, suffix = split_at_slot(loaded.chat.prompt(question, slot), loaded.chat.placeholder_id)
+        pairs.append(Pair(name, tuple(suffix), tuple(loaded.chat.answer(question, text, slot))))
     sample = Sample("x", "", "", "", True, "", "p", "product", "p", "", "", "")
-    return Problem(sample, prefix, tuple(pairs))
+    return Problem(sample, tuple(prefix), tuple(pairs))
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
