@@ -39,8 +39,8 @@ def schema(name: str) -> type[Any]:
 
 
 def needs_model(name: str) -> bool:
-    """Whether a command wants `+model=NAME`."""
-    return "model" in {field.name for field in dataclasses.fields(schema(name))}
+    """Whether a command wants `+model=NAME`; with a default it inherits the model from an earlier run."""
+    return any(f.name == "model" and f.default is dataclasses.MISSING for f in dataclasses.fields(schema(name)))
 
 
 def flattened(name: str) -> str:

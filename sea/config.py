@@ -148,6 +148,14 @@ class WordingConfig:
                     )
 
 
+def _same_modality(wording: WordingConfig, model: ModelConfig) -> None:
+    if wording.modality != model.modality:
+        raise SeaError(
+            f"wording is for {wording.modality}, the model is to read {model.modality}: "
+            f"type wording={model.modality} (valid: {names(options('wording'))})"
+        )
+
+
 @dataclass
 class OptimConfig:
     """How one embedding is optimised."""
@@ -189,11 +197,7 @@ class OptimizeConfig:
     dry_run: bool
 
     def __post_init__(self) -> None:
-        if self.wording.modality != self.model.modality:
-            raise SeaError(
-                f"wording is for {self.wording.modality}, the model is to read {self.model.modality}: "
-                f"type wording={self.model.modality} (valid: {names(options('wording'))})"
-            )
+        _same_modality(self.wording, self.model)
         _one_of("report_to", self.report_to, ("none", "wandb", "tensorboard"))
         _at_least("flush_every", self.flush_every, 1)
         _at_least("max_new_tokens", self.max_new_tokens, 1)
@@ -250,6 +254,212 @@ class PrepareConfig:
 
 
 @dataclass
+class MediaSetConfig:
+    """Real media for the samples of a text set (`conf/mediaset/<name>.yaml`); `args` go to its reader."""
+
+    name: str
+    reader: str
+    args: dict[str, Any]
+
+
+@dataclass
+class EncodeConfig:
+    """`python -m sea.encode`."""
+
+    model: ModelConfig
+    mediaset: MediaSetConfig
+    samples: str | None
+    limit: int | None
+    batch_size: int
+    flush_every: int
+    max_reject_share: float
+    name: str | None
+    runs: str
+    seed: int
+    wording: WordingConfig | None = None  # comes with +model, and is passed on to the dataset
+
+    def __post_init__(self) -> None:
+        if self.wording is not None:
+            _same_modality(self.wording, self.model)
+        _at_least("batch_size", self.batch_size, 1)
+        _at_least("flush_every", self.flush_every, 1)
+        _share("max_reject_share", self.max_reject_share)
+        if self.limit is not None:
+            _at_least("limit", self.limit, 1)
+
+
+ROW_SOURCES = ("synthetic", "text", "real")
+
+
+@dataclass
+class DatasetConfig:
+    """`python -m sea.dataset`."""
+
+    rows: str
+    control: str | None
+    harmless: str
+    filter: str
+    store: str | None
+    real: str | None
+    samples: str | None
+    limit: int | None
+    name: str | None
+    runs: str
+    seed: int
+    device: str
+    model: ModelConfig | None = None  # absent: the one that the store was made with
+    wording: WordingConfig | None = None  # comes with +model
+
+    def __post_init__(self) -> None:
+        sources = self.rows.split("+")
+        for source in sources:
+            _one_of("rows", source, ROW_SOURCES)
+        if len(set(sources)) < len(sources):
+            raise SeaError(f"rows={self.rows} names a source twice; type each of {names(set(sources))} once")
+        if self.control is not None:
+            _one_of("control", self.control, ("blank", "random", "shuffled", "none"))
+        _one_of("harmless", self.harmless, ("embedding", "real", "blank", "text"))
+        _one_of("filter", self.filter, ("verified", "hit", "none"))
+        if self.model is not None and self.wording is not None:
+            _same_modality(self.wording, self.model)
+        if self.limit is not None:
+            _at_least("limit", self.limit, 1)
+        self._refuse_ignored()
+
+    def _refuse_ignored(self) -> None:
+        """What has no effect on these rows was not meant."""
+        synthetic = {
+            "control": self.control is not None,
+            "harmless": self.harmless != "embedding",
+            "filter": self.filter != "verified",
+            "store": self.store is not None,
+        }
+        for key, given in synthetic.items():
+            if given and "synthetic" not in self.sources:
+                raise SeaError(
+                    f"{key}={getattr(self, key)} is about synthetic rows, and rows={self.rows} holds none: "
+                    f"leave {key} out, or type rows=synthetic+text"
+                )
+        if self.real is not None and not self.needs_real:
+            raise SeaError(f"real={self.real} is read for rows=real or harmless=real only: leave it out, or type one")
+
+    @property
+    def sources(self) -> list[str]:
+        """The row sources, in one order however they were typed."""
+        return [source for source in ROW_SOURCES if source in self.rows.split("+")]
+
+    @property
+    def needs_real(self) -> bool:
+        """Whether rows point into an encode run."""
+        return "real" in self.sources or self.harmless == "real"
+
+
+@dataclass
+class LoraConfig:
+    """Which low-rank matrices are trained."""
+
+    r: int
+    alpha: int
+    dropout: float
+    target: str | None
+
+    def __post_init__(self) -> None:
+        _at_least("recipe.lora.r", self.r, 1)
+        _at_least("recipe.lora.alpha", self.alpha, 1)
+        _share("recipe.lora.dropout", self.dropout)
+
+
+@dataclass
+class RecipeConfig:
+    """How to train (`conf/recipe/<name>.yaml`); `args` are TRL's own."""
+
+    name: str
+    trainer: str
+    projector: str
+    lora: LoraConfig
+    args: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        _one_of("recipe.projector", self.projector, ("frozen", "lora", "full"))
+
+
+@dataclass
+class TrainConfig:
+    """`python -m sea.train`."""
+
+    recipe: RecipeConfig
+    dataset: str | None
+    name: str | None
+    runs: str
+    seed: int
+    device: str
+    report_to: str
+    dry_run: bool
+
+    def __post_init__(self) -> None:
+        _one_of("report_to", self.report_to, ("none", "wandb", "tensorboard"))
+
+
+@dataclass
+class BenchmarkConfig:
+    """A benchmark (`conf/benchmark/<name>.yaml`); `args` go to its reader."""
+
+    name: str
+    reader: str
+    judge: str
+    split: str
+    args: dict[str, Any]
+
+
+@dataclass
+class EvaluateConfig:
+    """`python -m sea.evaluate`."""
+
+    benchmark: BenchmarkConfig
+    adapter: str | None
+    judge: str | None
+    limit: int | None
+    batch_size: int
+    max_new_tokens: int
+    max_unjudged_share: float
+    name: str | None
+    runs: str
+    device: str
+    dry_run: bool
+    model: ModelConfig | None = None  # absent: the one that the adapter was trained on
+    wording: WordingConfig | None = None  # comes with +model; a benchmark brings its own words
+
+    def __post_init__(self) -> None:
+        _share("max_unjudged_share", self.max_unjudged_share)
+        _at_least("batch_size", self.batch_size, 1)
+        _at_least("max_new_tokens", self.max_new_tokens, 1)
+        if self.limit is not None:
+            _at_least("limit", self.limit, 1)
+
+
+@dataclass
+class ReportConfig:
+    """`python -m sea.report`."""
+
+    evaluations: Any  # list[str] | None; OmegaConf has no type for "a text or a list of texts"
+    baseline: str | None
+    expected: str | None
+    rows: int
+    show_harmful: bool
+    name: str | None
+    runs: str
+
+    def __post_init__(self) -> None:
+        _at_least("rows", self.rows, 0)
+        if isinstance(self.evaluations, str):  # one name alone
+            self.evaluations = [self.evaluations]
+        if self.evaluations is not None and not (
+            isinstance(self.evaluations, list) and all(isinstance(name, str) for name in self.evaluations)
+        ):
+            raise SeaError(f"evaluations={self.evaluations} must be names or patterns: evaluations=[a,b-*]")
+
+
+@dataclass
 class MicroConfig:
     """`python -m sea.micro`."""
 
@@ -295,7 +505,7 @@ def command(name: str, schema: type[C]) -> Callable[[Callable[[C], None]], Calla
         @functools.wraps(main)
         def start() -> None:
             with friendly_errors():
-                _refuse_empty_groups(sys.argv[1:])
+                _refuse_unknown_choices(sys.argv[1:])
             cast(Callable[[], None], task)()
 
         return start
@@ -303,12 +513,13 @@ def command(name: str, schema: type[C]) -> Callable[[Callable[[C], None]], Calla
     return decorate
 
 
-def _refuse_empty_groups(typed: list[str]) -> None:
-    """Hydra dies with a traceback of its own on `wording=null`, before any of our code sees it."""
+def _refuse_unknown_choices(typed: list[str]) -> None:
+    """Hydra dies with a traceback of its own on `wording=null`, and answers an unknown name with a page."""
     for word in typed:
         group, _, value = word.lstrip("+~").partition("=")
-        if value in ("", "null") and "=" in word and (valid := options(group)):
-            raise SeaError(f"{word}: a {group} must be chosen; valid: {names(valid)}")
+        if "=" in word and (valid := options(group)) and value not in valid:
+            wrong = f"a {group} must be chosen" if value in ("", "null") else f"there is no {group} {value!r}"
+            raise SeaError(f"{word}: {wrong}; valid: {names(valid)}")
 
 
 def compose(name: str, schema: type[C], *overrides: str) -> C:

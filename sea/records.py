@@ -119,6 +119,7 @@ class Response:
     twin_of: str | None
     response: str
     settings: str  # hash of the generation settings
+    error: str | None = None  # why the item could not be put to the model; the response is empty then, and unjudged
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ class Verdict:
     judge: str
     label: str
     reason: str
+    correct: bool | None  # whether the response does what was asked; None: this judge cannot tell
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ class Metric:
     high: float
     judge: str
     unjudged: int
-    seed: int
+    seed: int | None  # of the adapter's training; None for the base model
     split: str
     run: str
     model: str
@@ -368,6 +370,11 @@ def read_jsonl(path: Path, schema: type[R], torn_end: bool = False) -> list[R]:
             raise SeaError(f"{where}: no JSON ({error})") from error
         records.append(from_dict(schema, values, where))
     return records
+
+
+def records_hash(records: Iterable[_Dataclass]) -> str:
+    """Digest of records in their order."""
+    return sha256("".join(map(json_line, records)).encode())
 
 
 @dataclass

@@ -7,6 +7,7 @@ Does not belong here: what a stage writes inside its folder.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import importlib.metadata
 import time
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import sea
+from sea.config import ModelConfig
 from sea.console import SeaError, names, say
 from sea.records import (
     Input,
@@ -159,6 +161,27 @@ def start(
     return run
 
 
+def refuse_drift(stage: str, shaping: dict[str, Any], root: str) -> None:
+    """Refuse a model whose files changed since a run of the same settings: without a name it would pass unseen.
+
+    Raises:
+        SeaError: with both revisions, and how to accept the new one.
+    """
+    for written in sorted((Path(root) / stage).glob(f"*/{SETTINGS}")):
+        try:
+            old = read_json(written)
+        except SeaError:  # a damaged run of someone else's
+            continue
+        if isinstance(old, dict) and isinstance(old.get("model"), dict):
+            before, now = old["model"].get("revision"), shaping["model"]["revision"]
+            if before != now and not differences(old | {"model": old["model"] | {"revision": now}}, shaping):
+                raise SeaError(
+                    f"{shaping['model']['id']} has revision {now}, but {written.parent} was made with the same "
+                    f"settings from revision {before}: its files changed. "
+                    f"Restore them, or accept them by model.revision={now}"
+                )
+
+
 def differences(old: Any, new: Any, key: str = "") -> list[str]:
     """What differs between two JSON values, as `key: old -> new` lines; long texts are cut."""
     if isinstance(old, dict) and isinstance(new, dict):
@@ -252,6 +275,23 @@ def _age(run: Run) -> str:
 def inherited(what: str, run: Run, note: str) -> None:
     """Print what a stage takes over from an earlier one."""
     say(f"inherited: {what} = {run.path} ({note})")
+
+
+def model_of(manifest: Manifest, device: str = "auto") -> ModelConfig:
+    """The model that a run was made with, pinned to the revision that was found then.
+
+    Args:
+        device: where it is to be loaded now; the device of the earlier run may not be here.
+
+    Raises:
+        SeaError: the run has no model.
+    """
+    revisions = [made_from.hash for made_from in manifest.inputs if made_from.kind == "model"]
+    model = manifest.config.get("model")
+    if model is None or len(revisions) != 1:
+        raise SeaError(f"the {manifest.stage} run {manifest.name} names no model: type +model=NAME when making it")
+    found = from_dict(ModelConfig, model, f"{manifest.stage}/{manifest.name}: model")
+    return dataclasses.replace(found, revision=revisions[0], device=device)
 
 
 def output_hash(run: Run, file: str) -> str:

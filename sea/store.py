@@ -42,6 +42,41 @@ def content_hash(embeddings: Mapping[str, Embedding]) -> str:
     return sha256("".join(map(json_line, same)).encode())
 
 
+def unoptimised(key: str, source: str, modality: str, seed: int, model: str, revision: str) -> Embedding:
+    """The record of an embedding that was not optimised: nothing was asked about it, so it claims nothing.
+
+    Shard, key, hash, shape and dtype are the store's to fill in.
+    """
+    return Embedding(
+        id=key,
+        shard="",
+        key="",
+        sha256="",
+        shape=[],
+        dtype="",
+        companions=[],
+        modality=modality,
+        source=source,
+        losses={},
+        steps=0,
+        seconds=0.0,
+        hit=False,
+        margin_reached=False,
+        verified=False,
+        answers=[],
+        seed=seed,
+        model=model,
+        revision=revision,
+    )
+
+
+def evenly(embeddings: Mapping[str, Embedding], rows: int) -> list[Embedding]:
+    """`rows` embeddings spread over the sorted ids, so that no kind of sample is favoured."""
+    ids = sorted(embeddings)
+    count = min(rows, len(ids))
+    return [embeddings[ids[index * len(ids) // count]] for index in range(count)]
+
+
 class Writer:
     """Adds embeddings to a store under one writer's name; ranks and parts each have their own, so none waits.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from sea.records import Answer, Embedding, Manifest, sha256
 from sea.runs import Run
 from sea.statistics import rate_text
-from sea.store import Store
+from sea.store import Store, evenly
 
 SHARES = {
     "osr": "OSR: greedy decoding says every target",
@@ -21,13 +21,6 @@ SHARES = {
     "audit_vsr_harmful": "audit VSR, harmful samples",
     "audit_vsr_harmless": "audit VSR, harmless samples",
 }
-
-
-def evenly(embeddings: dict[str, Embedding], rows: int) -> list[Embedding]:
-    """`rows` embeddings spread over the sorted ids, so that no kind of sample is favoured."""
-    ids = sorted(embeddings)
-    count = min(rows, len(ids))
-    return [embeddings[ids[index * len(ids) // count]] for index in range(count)]
 
 
 def table(run: Run, store: Store, rows: int, show_harmful: bool) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
@@ -21,6 +22,7 @@ from sea.console import SeaError, local_rank, names
 from sea.models.chat import Chat
 from sea.models.spec import Family, Modality, family_module, modality
 from sea.models.splice import Splice, core
+from sea.records import sha256_file
 
 WHOLE_FILE_BYTES = 64 * 2**20  # up to this size a file is hashed whole for a folder's revision, above it by blocks
 BLOCKS, BLOCK_BYTES = 512, 2**14  # a 5 GB shard: one every 10 MB, so that a change of any large tensor is met
@@ -208,6 +210,20 @@ def resolve_dtype(dtype: str, device: torch.device) -> str:
     return "float32" if device.type == "cpu" else "bfloat16"
 
 
+def identity(config: ModelConfig, checkpoint: Checkpoint) -> dict[str, Any]:
+    """What of a model shapes the embeddings that are made with it: part of the settings of every run that does."""
+    family = Path(config.family_path) if config.family_path else None
+    return {
+        "id": checkpoint.id,
+        "revision": checkpoint.revision,
+        "modality": config.modality,
+        "dtype": resolve_dtype(config.dtype, resolve_device(config.device)),
+        "attention": config.attention,
+        "blank": config.blank,
+        "family": sha256_file(family) if family is not None and family.is_file() else None,
+    }
+
+
 def load(config: ModelConfig, adapter: str | None = None) -> Loaded:
     """Load a checkpoint frozen, in evaluation mode, with its processor and, when given, a PEFT adapter.
 
@@ -287,7 +303,9 @@ def _with_adapter(model: Any, adapter: str) -> Any:
         raise SeaError(
             f"{adapter} holds no adapter_config.json: an adapter is the folder that PEFT's save_pretrained wrote"
         )
-    return _guarded(lambda: PeftModel.from_pretrained(model, adapter, is_trainable=False), adapter)
+    with warnings.catch_warnings():  # PEFT 0.19 asks transformers 5 by a name that is going out of use
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        return _guarded(lambda: PeftModel.from_pretrained(model, adapter, is_trainable=False), adapter)
 
 
 def _guarded(read: Callable[[], Any], what: str) -> Any:

@@ -6,30 +6,19 @@ Ranks and parts take samples by a hash of their ids, write under their own names
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sea.config import OptimizeConfig, parse_part
-from sea.console import Progress, SeaError, names, rank, say, world_size
-from sea.models.load import Checkpoint, Loaded, load, locate, resolve_device, resolve_dtype
+from sea.console import Progress, SeaError, rank, say, world_size
+from sea.models.load import Checkpoint, Loaded, identity, load, locate
 from sea.optimize.embed import optimize
 from sea.optimize.loop import StepReport
-from sea.records import (
-    SAMPLES,
-    Embedding,
-    Input,
-    Manifest,
-    Reject,
-    Sample,
-    read_json,
-    read_jsonl,
-    sha256_file,
-)
-from sea.runs import SETTINGS, Run, differences, find, inherited, output_hash, start
+from sea.records import SAMPLES, Embedding, Input, Manifest, Sample
+from sea.runs import Run, output_hash, refuse_drift, start
+from sea.samples import Prepared, left, refuse_many_rejects, share, take_up
 from sea.statistics import rate, rate_text
 from sea.store import Store, Writer, content_hash
 from sea.tracking import Tracker
@@ -39,7 +28,7 @@ from sea.tracking import Tracker
 class Work:
     """What this launch is about: the upstream samples, the checkpoint, the run that they lead to."""
 
-    samples_run: Run
+    prepared: Prepared
     samples: list[Sample]  # those with a phrase; the others stay text
     without_phrase: int
     checkpoint: Checkpoint
@@ -54,86 +43,27 @@ def open_work(settings: OptimizeConfig) -> Work:
     """
     checkpoint = locate(settings.model.id, settings.model.revision)
 
-    def accepts(manifest: Manifest) -> str | None:
-        made_of, wanted = _textset(manifest), settings.model.textset
-        return None if wanted in (None, made_of) else f"{settings.model.name} only knows the words of textset {wanted}"
-
-    upstream = find("prepare", settings.samples, settings.runs, accepts, builtin=settings.model.textset)
-    samples_hash = output_hash(upstream, SAMPLES)
-    samples = read_jsonl(upstream.path / SAMPLES, Sample)
-    inherited("samples", upstream, f"{len(samples)} samples")
-    _check_ids(samples, upstream)
-    samples = samples[: settings.limit]
+    prepared = take_up(settings.model, settings.samples, settings.runs)
+    samples = prepared.samples[: settings.limit]
     with_phrase = [sample for sample in samples if sample.phrase is not None]
     if not with_phrase:
-        raise SeaError(f"{upstream.path / SAMPLES} holds no sample with a phrase: there is nothing to optimise")
+        raise SeaError(f"{prepared.run.path / SAMPLES} holds no sample with a phrase: there is nothing to optimise")
 
-    shaping = _settings_that_shape_the_result(settings, checkpoint, samples_hash)
-    textset = _textset(upstream.manifest)
+    shaping = _settings_that_shape_the_result(settings, checkpoint, prepared.sha256)
     if settings.name is None and settings.model.revision is None:
-        _refuse_drift(shaping, settings.runs)
-    run = start("optimize", settings.name, f"{settings.model.name}-{textset}", shaping, settings.runs, settings.dry_run)
-    return Work(upstream, with_phrase, len(samples) - len(with_phrase), checkpoint, run)
-
-
-def _textset(manifest: Manifest) -> str:
-    """Name of the text set that a prepare run read."""
-    return str((manifest.config.get("textset") or {}).get("name"))
-
-
-def _refuse_drift(shaping: dict[str, Any], root: str) -> None:
-    """Refuse a model whose files changed since a run of the same settings: without a name it would pass unseen.
-
-    Raises:
-        SeaError: with both revisions, and how to accept the new one.
-    """
-    for written in sorted((Path(root) / "optimize").glob(f"*/{SETTINGS}")):
-        try:
-            old = read_json(written)
-        except SeaError:  # a damaged run of someone else's
-            continue
-        if isinstance(old, dict) and isinstance(old.get("model"), dict):
-            before, now = old["model"].get("revision"), shaping["model"]["revision"]
-            if before != now and not differences(old | {"model": old["model"] | {"revision": now}}, shaping):
-                raise SeaError(
-                    f"{shaping['model']['id']} has revision {now}, but {written.parent} was made with the same "
-                    f"settings from revision {before}: its files changed. "
-                    f"Restore them, or accept them by model.revision={now}"
-                )
-
-
-def _check_ids(samples: Sequence[Sample], upstream: Run) -> None:
-    seen: set[str] = set()
-    for sample in samples:
-        try:
-            sample.id.encode()
-        except UnicodeEncodeError as error:
-            raise SeaError(f"{upstream.path / SAMPLES}: the id {sample.id!r} is no text: {error.reason}") from error
-    twice = {sample.id for sample in samples if sample.id in seen or seen.add(sample.id)}  # type: ignore[func-returns-value]
-    if twice:
-        raise SeaError(
-            f"{upstream.path / SAMPLES}: ids stand twice: {names(list(twice)[:5])}. "
-            "An id names an embedding in the store, so each sample needs its own; prepare the set again"
-        )
+        refuse_drift("optimize", shaping, settings.runs)
+    default_name = f"{settings.model.name}-{prepared.textset}"
+    run = start("optimize", settings.name, default_name, shaping, settings.runs, settings.dry_run)
+    return Work(prepared, with_phrase, len(samples) - len(with_phrase), checkpoint, run)
 
 
 def _settings_that_shape_the_result(settings: OptimizeConfig, checkpoint: Checkpoint, samples: str) -> dict[str, Any]:
     optim = dataclasses.asdict(settings.optim)
     del optim["batch_size"]  # shapes the work, not the result
-    dtype = resolve_dtype(settings.model.dtype, resolve_device(settings.model.device))
     wording = dataclasses.asdict(settings.wording)
     del wording["alignment_prefix"]  # stage 3's
-    family = Path(settings.model.family_path) if settings.model.family_path else None
     return {
-        "model": {
-            "id": checkpoint.id,
-            "revision": checkpoint.revision,
-            "modality": settings.model.modality,
-            "dtype": dtype,
-            "attention": settings.model.attention,
-            "blank": settings.model.blank,
-            "family": sha256_file(family) if family is not None and family.is_file() else None,
-        },
+        "model": identity(settings.model, checkpoint),
         "wording": wording,
         "optim": optim,
         "samples": samples,
@@ -143,19 +73,12 @@ def _settings_that_shape_the_result(settings: OptimizeConfig, checkpoint: Checkp
     }
 
 
-def share(samples: Sequence[Sample], settings: OptimizeConfig) -> list[Sample]:
-    """This process's samples: by a hash of the id, so that it depends on nothing but the number of processes."""
-    part, parts = parse_part(settings.part)
-    mine, slices = part * world_size() + rank(), parts * world_size()
-    return [s for s in samples if int.from_bytes(hashlib.sha256(s.id.encode()).digest()[:8]) % slices == mine]
-
-
-def preview(work: Work, todo: int, left: int, loaded: Loaded) -> None:
+def preview(work: Work, todo: int, waiting: int, loaded: Loaded) -> None:
     """Say what is about to happen, before the long part.
 
     Args:
         todo: samples that this process will do.
-        left: samples that are left for all processes and parts: all of them go to the same disk.
+        waiting: samples that are left for all processes and parts: all of them go to the same disk.
 
     Raises:
         SeaError: the embeddings would not fit on the disk.
@@ -170,14 +93,14 @@ def preview(work: Work, todo: int, left: int, loaded: Loaded) -> None:
         f"optimised: one embedding {tuple(start_ND.shape)} a sample"
     )
     say(
-        f"to do: {todo} of {len(work.samples)} samples here, {left} in all, {left * per_sample / 2**20:.1f} MiB "
+        f"to do: {todo} of {len(work.samples)} samples here, {waiting} in all, {waiting * per_sample / 2**20:.1f} MiB "
         f"({free / 2**30:.1f} GiB free); {work.without_phrase} samples have no phrase and stay text"
     )
     say(f"output: {work.run.path}")
-    if left * per_sample > free:
+    if waiting * per_sample > free:
         raise SeaError(
-            f"{left * per_sample / 2**30:.1f} GiB are needed and {free / 2**30:.1f} GiB are free in {work.run.path}: "
-            "make room, set runs=... to another disk, or limit=..."
+            f"{waiting * per_sample / 2**30:.1f} GiB are needed and {free / 2**30:.1f} GiB are free in "
+            f"{work.run.path}: make room, set runs=... to another disk, or limit=..."
         )
 
 
@@ -188,21 +111,16 @@ def run_stage(settings: OptimizeConfig) -> None:
         say(f"{work.run.path} is complete: nothing to do")
         _report(work.run.manifest)
         return
-    left = _left(work, Store(work.run.path))
-    mine = share(left, settings)
+    waiting = left(work.samples, Store(work.run.path))
+    mine = share(waiting, *parse_part(settings.part))
     if mine or settings.dry_run:
         # Pinned: the files must not change between the look at them above and this.
         loaded = load(dataclasses.replace(settings.model, revision=work.checkpoint.revision))
-        preview(work, len(mine), len(left), loaded)
+        preview(work, len(mine), len(waiting), loaded)
         if settings.dry_run:
             return
         _work_through(work, loaded, settings)
     _complete(work, settings)
-
-
-def _left(work: Work, store: Store) -> list[Sample]:
-    """The samples of all processes and parts that the store does not list."""
-    return [s for s in work.samples if s.id not in store.embeddings and s.id not in store.rejects]
 
 
 def _work_through(work: Work, loaded: Loaded, settings: OptimizeConfig) -> None:
@@ -215,7 +133,7 @@ def _work_through(work: Work, loaded: Loaded, settings: OptimizeConfig) -> None:
         Tracker(settings.report_to, charts, work.run.path, dataclasses.asdict(settings)) as tracker,
     ):
         # Looked up anew under the lock: another launch may have finished some since.
-        todo = share(_left(work, Store(work.run.path)), settings)
+        todo = share(left(work.samples, Store(work.run.path)), part, parts)
         writer = Writer(work.run.path, writer_name)
         progress = Progress(f"optimize ({rank() + 1} of {world_size()})", len(todo))
         done = hits = passed = 0
@@ -246,7 +164,7 @@ def _complete(work: Work, settings: OptimizeConfig) -> None:
         if work.run.complete:
             return
         store = Store(work.run.path)
-        if missing := _left(work, store):
+        if missing := left(work.samples, store):
             who = f"process {rank() + 1} of {world_size()}" + (f", part {settings.part}" if settings.part else "")
             say(
                 f"{who} is done; {len(missing)} samples of other processes or parts are left; "
@@ -254,30 +172,18 @@ def _complete(work: Work, settings: OptimizeConfig) -> None:
             )
             return
         counts = _counts(work, store)
-        _refuse_many_rejects(work, store.rejects, settings)
+        refuse_many_rejects(work.run, store.rejects, len(work.samples), settings.max_reject_share)
         manifest = work.run.finish(
             config=dataclasses.asdict(settings),
             inputs=[
                 Input("model", work.checkpoint.id, work.checkpoint.revision),
-                Input("prepare", work.samples_run.name, output_hash(work.samples_run, SAMPLES)),
+                Input("prepare", work.prepared.run.name, output_hash(work.prepared.run, SAMPLES)),
             ],
             outputs={"store": content_hash(store.embeddings)},
             counts=counts,
             seconds=sum(e.seconds for e in store.embeddings.values()),
         )
         _report(manifest, any_rank=True)
-
-
-def _refuse_many_rejects(work: Work, rejects: dict[str, Reject], settings: OptimizeConfig) -> None:
-    if len(rejects) <= settings.max_reject_share * len(work.samples):
-        return
-    reasons = sorted({reject.reason for reject in rejects.values()})
-    raise SeaError(
-        f"{len(rejects)} of {len(work.samples)} samples were set aside, more than max_reject_share="
-        f"{settings.max_reject_share}: {'; '.join(reasons[:3])}. Listed in {work.run.path}/rejects.*.jsonl; "
-        "the finished embeddings are kept. Mend the cause and remove those files to try them again, or accept by a "
-        "larger max_reject_share"
-    )
 
 
 def _counts(work: Work, store: Store) -> dict[str, Any]:

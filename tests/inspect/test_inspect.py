@@ -7,11 +7,11 @@ import sys
 import pytest
 import torch
 
-from sea.inspect import evenly, table
+from sea.inspect import table
 from sea.records import Answer, Embedding
 from sea.runs import Run, start
 from sea.statistics import rate, rate_text
-from sea.store import Store, Writer, content_hash
+from sea.store import Store, Writer, content_hash, evenly
 
 
 def embedding(key: str, answer: str) -> Embedding:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
-from sea.prepare.components import build, find
+from sea.components import build, find
 
 
 @dataclass(frozen=True)

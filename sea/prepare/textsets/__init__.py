@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sea.prepare.components import build, find
+from sea.components import build, find
 
 
 @dataclass(frozen=True)
