@@ -1,0 +1,71 @@
+"""Batches: ids padded on the right, and E of the rows that have a slot in the model's own media argument.
+
+Shape suffixes: B sequences (a DPO row makes two), L tokens, S sequences with a slot, N rows of E, D its width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sea.models.load import Loaded
+from sea.train.embeddings import Embeddings
+from sea.train.rows import Example
+
+
+class Collator:
+    """Turns places in the list of examples into a batch, in the layout that TRL's trainers expect.
+
+    Text rows and rows with a slot may stand in one batch: the media argument holds the latter only, in the order of
+    their placeholders, and is absent when there are none.
+
+    Args:
+        examples: all rows as ids.
+        embeddings: where E comes from.
+        loaded: for the padding token and the name of the media argument.
+        targets: makes a trainer's own entries from the ids, the mask of the answers and the items of the dataset.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        embeddings: Embeddings,
+        loaded: Loaded,
+        targets: Callable[[Tensor, Tensor, Sequence[dict[str, Any]]], dict[str, Tensor]],
+    ) -> None:
+        self.examples, self.embeddings, self.targets = examples, embeddings, targets
+        pad = loaded.processor.tokenizer.pad_token_id
+        self.pad_id = pad if pad is not None else loaded.stop_ids[0]
+        self.argument = loaded.spec.argument
+
+    def __call__(self, items: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+        """The batch of some items of the dataset (`row`: the place of the example)."""
+        chosen = [self.examples[int(item["row"])] for item in items]
+        # All first answers, then all second ones: [chosen..., rejected...], as TRL splits a batch of pairs.
+        turns = [(example, turn) for turn in range(len(chosen[0].answers)) for example in chosen]
+        width = max(len(example.prompt) + len(example.answers[turn]) for example, turn in turns)
+        ids_BL = torch.full((len(turns), width), self.pad_id)
+        used_BL = torch.zeros((len(turns), width), dtype=torch.long)
+        answer_BL = torch.zeros((len(turns), width), dtype=torch.bool)
+        for place, (example, turn) in enumerate(turns):
+            ids = example.prompt + example.answers[turn]
+            ids_BL[place, : len(ids)] = torch.tensor(ids)
+            used_BL[place, : len(ids)] = 1
+            answer_BL[place, len(example.prompt) : len(ids)] = True
+        return {
+            "input_ids": ids_BL,
+            "attention_mask": used_BL,
+            **self.targets(ids_BL, answer_BL, items),
+            **self._media([example for example, _ in turns if example.row.store is not None]),
+        }
+
+    def _media(self, with_slot: Sequence[Example]) -> dict[str, Tensor]:
+        """emb_SND under the model's media argument, and the companions beside it."""
+        if not with_slot:
+            return {}
+        tensors = [self.embeddings.tensors(example.row) for example in with_slot]
+        stacked = {name: torch.stack([own[name] for own in tensors]) for name in tensors[0]}
+        return {self.argument if name == "embedding" else name: value for name, value in stacked.items()}

@@ -1,0 +1,245 @@
+"""The command: inheritance, completion, resume after kill -9, committed loss trajectories, refusals."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sea.config import options
+from sea.console import SeaError
+from sea.records import Manifest, from_dict, read_json, sha256_file, write_json
+from sea.runs import MANIFEST, find
+from sea.train.adapter import WEIGHTS
+from sea.train.checkpoints import COMPLETE, newest, read_log
+from sea.train.stage import run_stage
+from tests.train.conftest import SMALL, settings
+
+TRAJECTORIES = Path(__file__).parent / "trajectories"
+SHORT = ("recipe.args.max_steps=8", "recipe.args.save_steps=2", "name=mine")
+
+
+def go(root: Path, *overrides: str) -> Path:
+    run_stage(settings(root, *overrides))
+    return root / "train" / "mine"
+
+
+def losses(folder: Path) -> list[float]:
+    return [entry["loss"] for entry in read_log(folder)]
+
+
+@pytest.fixture(scope="module")
+def runs(make_root) -> Path:
+    return make_root(8)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(make_root) -> Path:
+    return go(make_root(8), "recipe=sft", *SHORT)
+
+
+@pytest.fixture
+def copied(runs, tmp_path) -> Path:
+    """The dataset and its store, to be damaged."""
+    return Path(shutil.copytree(runs, tmp_path / "runs", ignore=shutil.ignore_patterns("train")))
+
+
+# ------------------------------------------------------------------------------------------------ completion
+
+
+def test_the_manifest_says_what_was_made_from_what(uninterrupted):
+    manifest = from_dict(Manifest, read_json(uninterrupted / MANIFEST), "manifest")
+    assert [(i.kind, i.name) for i in manifest.inputs] == [("model", "builtin:micro-llava"), ("dataset", "mine")]
+    assert manifest.outputs == {"adapter": sha256_file(uninterrupted / "adapter" / WEIGHTS)}
+    counts = manifest.counts
+    assert (counts["arm"], counts["seed"], counts["rows"], counts["steps"]) == ("SEA-SFT", 0, 16, 8)
+    assert counts["epochs"] == 2.0 and counts["trainable"] == 39_424
+    logged = losses(uninterrupted)
+    assert (counts["first_loss"], counts["final_loss"]) == (logged[0], logged[-1]) and len(logged) == 8
+    assert manifest.config["model"]["name"] == "micro-llava" and manifest.config["dataset_config"]["seed"] == 0
+
+
+def test_the_model_is_inherited_and_printed(make_root, capsys):
+    root = make_root(2)
+    go(root, "recipe=dpo", "recipe.args.max_steps=1", "dry_run=true")
+    shown = capsys.readouterr().out
+    assert "inherited: model = micro-llava (builtin:micro-llava, revision " in shown
+    assert "image encoder skipped; trained: 39,424 in model.language_model.layers.* (" in shown
+    assert not (root / "train").exists()
+
+
+def test_a_complete_run_is_not_made_again(uninterrupted, capsys):
+    before = sha256_file(uninterrupted / MANIFEST)
+    go(uninterrupted.parent.parent, "recipe=sft", *SHORT)
+    assert "complete: nothing to do" in capsys.readouterr().out
+    assert sha256_file(uninterrupted / MANIFEST) == before
+
+
+def test_other_settings_need_another_name(uninterrupted):
+    with pytest.raises(SeaError, match=r"recipe\.args\.learning_rate: 0\.0002 -> 0\.1"):
+        go(uninterrupted.parent.parent, "recipe=sft", *SHORT, "recipe.args.learning_rate=0.1")
+
+
+def test_the_group_is_the_same_for_all_seeds_and_for_them_only(make_root):
+    root, group = make_root(2), {}
+    for name, more in {"a": "seed=0", "b": "seed=1", "c": "recipe.lora.r=2"}.items():
+        run_stage(
+            settings(root, "recipe=sft", "recipe.args.max_steps=1", "recipe.args.warmup_steps=0", f"name={name}", more)
+        )
+        group[name] = read_json(root / "train" / name / MANIFEST)["counts"]["group"]
+    assert group["a"] == group["b"] != group["c"]
+
+
+# ------------------------------------------------------------------------------------------------ resume
+
+
+def test_killed_and_continued_is_uninterrupted_bit_for_bit(make_root, uninterrupted):
+    root = make_root(8)
+    command = [sys.executable, "-m", "sea.train", f"runs={root}", "recipe=sft", *SHORT]
+    command += SMALL
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    folder = root / "train" / "mine"
+    deadline = time.monotonic() + 100
+    while newest(folder / "checkpoints") is None and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (folder / MANIFEST).exists() and not (folder / "adapter").exists()
+    found = newest(folder / "checkpoints")
+    assert found is not None
+    half = folder / "checkpoints" / f"checkpoint-{found.step + 100}"  # what a kill in the middle of a save leaves
+    shutil.copytree(found.path, half)
+    (half / COMPLETE).unlink()
+    (half / "trainer_state.json").write_text("{")
+    with (folder / "log.jsonl").open("a") as log:
+        log.write('{"step": 99, "lo')
+    go(root, "recipe=sft", *SHORT)
+    assert sha256_file(folder / "adapter" / WEIGHTS) == sha256_file(uninterrupted / "adapter" / WEIGHTS)
+    assert (folder / "log.jsonl").read_text() == (uninterrupted / "log.jsonl").read_text()
+    assert not half.exists() and half.with_name(f"half-{half.name}").exists()
+
+
+def test_a_checkpoint_with_a_shortened_file_is_not_trusted(uninterrupted, tmp_path):
+    folder = Path(shutil.copytree(uninterrupted / "checkpoints", tmp_path / "checkpoints"))
+    assert newest(folder).step == 8
+    (folder / "checkpoint-8" / "optimizer.pt").write_bytes(b"")
+    assert newest(folder).step == 6
+
+
+def test_killed_before_the_manifest_is_completed_without_another_step(make_root, uninterrupted):
+    root = make_root(8)
+    folder = root / "train" / "mine"
+    shutil.copytree(uninterrupted, folder)
+    (folder / MANIFEST).unlink()
+    shutil.rmtree(folder / "adapter")
+    go(root, "recipe=sft", *SHORT)
+    assert sha256_file(folder / "adapter" / WEIGHTS) == sha256_file(uninterrupted / "adapter" / WEIGHTS)
+
+
+# ------------------------------------------------------------------------------------------------ trajectories
+
+
+@pytest.mark.parametrize("recipe", ["sft", "dpo"])
+def test_the_committed_trajectory(make_root, recipe):
+    """Regenerate after a deliberate change: SEA_WRITE_TRAJECTORIES=1 pytest tests/train/test_stage.py -k trajectory."""
+    rate = ("recipe.args.learning_rate=1e-3", "recipe.args.warmup_steps=0")
+    found = losses(go(make_root(8), f"recipe={recipe}", *rate, "recipe.args.max_steps=10", "name=mine"))
+    path = TRAJECTORIES / f"{recipe}.json"
+    if os.environ.get("SEA_WRITE_TRAJECTORIES"):
+        write_json(path, found)
+    assert found == pytest.approx(json.loads(path.read_text()), abs=2e-3)  # the rounding of another CPU's kernels
+    assert found[-1] < found[0]
+
+
+# ------------------------------------------------------------------------------------------------ refusals
+
+
+def test_a_flipped_bit_in_a_shard(copied):
+    shard = next(copied.glob("optimize/store/shards/*.safetensors"))
+    content = bytearray(shard.read_bytes())
+    content[-5] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(SeaError, match=r"are not those that the dataset was made with .* sha256 differs"):
+        go(copied, "recipe=sft", *SHORT)
+
+
+def test_a_missing_shard(copied):
+    next(copied.glob("optimize/store/shards/*.safetensors")).unlink()
+    with pytest.raises(SeaError, match="1 shards that the dataset points to are not there"):
+        go(copied, "recipe=sft", *SHORT)
+
+
+def test_rows_that_were_changed(copied):
+    path = copied / "dataset" / "mine" / MANIFEST
+    manifest = read_json(path)
+    write_json(path, manifest | {"outputs": {"rows": "0" * 64}})
+    with pytest.raises(SeaError, match="the rows are not those that its manifest describes"):
+        go(copied, "recipe=sft", *SHORT)
+
+
+def test_a_model_that_drifted(copied):
+    path = copied / "dataset" / "mine" / MANIFEST
+    manifest = read_json(path)
+    manifest["inputs"][0]["hash"] = "0" * 12
+    write_json(path, manifest)
+    with pytest.raises(SeaError, match=r"has revision \w+, model\.revision asks for 000000000000"):
+        go(copied, "recipe=sft", *SHORT)
+
+
+def test_embeddings_of_another_model(copied):
+    manifest = read_json(copied / "dataset" / "mine" / MANIFEST)
+    manifest["inputs"][0]["hash"] = "0" * 12
+    write_json(copied / "optimize" / "store" / MANIFEST, manifest | {"stage": "optimize"})
+    with pytest.raises(SeaError, match="were made with builtin:micro-llava revision 000000000000"):
+        go(copied, "recipe=sft", *SHORT)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+recipe.args.lerning_rate=1", r"recipe\.args\.lerning_rate of recipe sft is no .*: learning_rate"),
+        ("+recipe.args.output_dir=x", r"output_dir of recipe sft is not yours to set: type runs="),
+        ("+recipe.args.packing=true", r"packing of recipe sft is not yours to set"),
+        ("recipe.args.learning_rate=fast", "learning_rate=fast must be a number"),
+        ("recipe.args.learning_rate=-1", "must be above 0"),
+        ("recipe.args.gradient_checkpointing=3", "must be true or false"),
+        ("recipe.args.lr_scheduler_type=foo", r"recipe\.args of recipe sft cannot work: foo is not a valid"),
+        ("recipe.args.save_total_limit=1", "type 2 or more"),
+        ("recipe.args.max_length=20", "would cut slots or answers"),
+        ("recipe.lora.target=nothing", "matches no linear layer"),
+        ("recipe.lora.target='.*q_proj'", "would put LoRA into the encoder"),
+        ("recipe.lora.target='.*lm_head'", "reaches the output layer"),
+        ("recipe.lora.target='('", "is no regular expression"),
+        ("recipe.trainer=ppo", r"there is no sea/train/trainers/ppo\.py; valid: dpo, sft"),
+        ("dataset=other", "there is no dataset run 'other'.*valid: mine"),
+    ],
+)
+def test_refusals_in_one_line(runs, override, message):
+    with pytest.raises(SeaError, match=message) as error:
+        go(runs, "recipe=sft", override, "name=refused")
+    assert "\n" not in str(error.value)
+
+
+def test_dropout_that_dpo_would_ignore(runs):
+    with pytest.raises(SeaError, match=r"dropout=0\.1 would be ignored"):
+        go(runs, "recipe=dpo", "recipe.lora.dropout=0.1", "name=refused")
+
+
+def test_an_unknown_recipe_is_named_with_the_valid_ones_and_no_traceback():
+    result = subprocess.run([sys.executable, "-m", "sea.train", "recipe=ppo"], capture_output=True, text=True)
+    assert result.returncode != 0 and "Traceback" not in result.stderr
+    assert "ppo" in result.stderr and f"valid: {', '.join(options('recipe'))}" in result.stderr
+
+
+def test_no_dataset_at_all(tmp_path):
+    with pytest.raises(SeaError, match=r"no complete dataset run .* Run `python -m sea\.dataset"):
+        go(tmp_path, "recipe=sft")
+
+
+def test_the_fixture_is_found_like_any_dataset(runs):
+    assert find("dataset", None, str(runs), lambda manifest: None).name == "mine"
