@@ -12,7 +12,7 @@ DPO_ARMS=${DPO_ARMS:-text sea none blank random shuffled real}
 stage prepare prepare textset=micro name=micro
 for base in $BASES; do
     base_model "$base"
-    stage "base $base" evaluate benchmark=micro "${model[@]}" adapter=none name="b$base-base-test"
+    stage "base $base" evaluate benchmark=micro "${model[@]}" adapter=none name="b$base-base-test" ${LIMIT:+limit=$LIMIT}
     chance=$(for seed in $SEEDS; do echo "random-$seed shuffled-$seed"; done) # these controls draw anew for each seed
     datasets "$base" text sea none blank real $chance
 done

@@ -39,7 +39,7 @@ from sea.statistics import rate_text
 
 RESPONSES, VERDICTS, METRICS = "responses.jsonl", "verdicts.jsonl", "metrics.json"
 BATCHES = "batches"  # finished batches, until they are joined into RESPONSES
-ADAPTER, WEIGHTS = "adapter", "adapter_model.safetensors"
+ADAPTER, WEIGHTS, CONFIG = "adapter", "adapter_model.safetensors", "adapter_config.json"
 BASE = "none"  # adapter=none
 
 
@@ -110,12 +110,16 @@ def _adapter(settings: EvaluateConfig) -> Run | None:
         run = find("train", settings.adapter, settings.runs, accepts)
     except SeaError as error:
         raise SeaError(f"{error}. The base model is evaluated by adapter={BASE} +model=NAME") from error
-    weights, recorded = run.path / ADAPTER / WEIGHTS, run.manifest.outputs.get(ADAPTER)
-    if not weights.is_file() or sha256_file(weights) != recorded:
-        raise SeaError(
-            f"{weights} is not the file that {run.path}/manifest.json describes: it was changed or lost. Train again, "
-            "or name another adapter=..."
-        )
+    outputs = run.manifest.outputs
+    for file, recorded in ((WEIGHTS, outputs.get(ADAPTER)), (CONFIG, outputs.get("adapter_config"))):
+        path = run.path / ADAPTER / file
+        if file == CONFIG and recorded is None:  # train runs did not record it at first
+            continue
+        if not path.is_file() or sha256_file(path) != recorded:
+            raise SeaError(
+                f"{path} is not the file that {run.path}/manifest.json describes: it was changed or lost. Train again "
+                "under another name=..., or name another adapter=..."
+            )
     inherited("adapter", run, f"{run.manifest.counts.get('arm')}, seed {run.manifest.counts.get('seed')}")
     return run
 
@@ -160,7 +164,8 @@ def run_stage(settings: EvaluateConfig) -> None:
     if settings.dry_run:
         return
     with work.run.lock(f"r{rank()}"):
-        _work_through(work, settings)
+        if not work.run.complete:  # by another launch, since the look above
+            _work_through(work, settings)
     _complete(work, settings)
 
 

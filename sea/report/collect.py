@@ -7,114 +7,18 @@ in silence.
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import dataclass, replace
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sea.config import ReportConfig
 from sea.console import Progress, SeaError, names
-from sea.records import Manifest, Metric, Response, Verdict, from_dict, read_json, read_jsonl
+from sea.records import Manifest, Metric, from_dict, read_json
+from sea.report.arms import ORDER, Arm, Base, Evaluated, Selection
 from sea.runs import MANIFEST, Run, differences, find, output_hash
 
 STAGE = "evaluate"
-CONTROLS = ("no-slot", "blank", "random", "shuffled")
-ORDER = ("base", "text", "SEA", *CONTROLS, "real")  # the order of arms in every table and figure
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """One complete evaluate run, read and checked."""
-
-    run: Run
-    manifest: Manifest
-    metrics: dict[tuple[str, str, str], Metric]  # by scenario, task, metric
-    attacks: dict[str, bool]  # attack through media -> whether it succeeded; unjudged ones are left out
-    generation: frozenset[str]  # hashes of the generation settings of its responses
-    unjudged: int
-    responses: int
-
-    @property
-    def base(self) -> tuple[str, str]:
-        """Id and revision of the base model: runs of different ones are never pooled."""
-        return next((i.name, i.hash) for i in self.manifest.inputs if i.kind == "model")
-
-    @property
-    def arm(self) -> str:
-        """The arm's name, with the defense if there was one at inference."""
-        defenses = sorted({m.defense for m in self.metrics.values() if m.defense})
-        return " + ".join([str(self.manifest.counts["arm"]), *defenses])
-
-    @property
-    def group(self) -> str:
-        """Hash of the settings that shape the training, seeds left out."""
-        return str(self.manifest.counts["group"])
-
-    @property
-    def seed(self) -> int | None:
-        """Seed of the training; None for the base model."""
-        seed = self.manifest.counts["seed"]
-        return None if seed is None else int(seed)
-
-
-@dataclass(frozen=True)
-class Arm:
-    """The runs of one arm over its seeds, on one base model, with one choice of settings."""
-
-    label: str
-    name: str
-    runs: dict[int | None, Evaluated]  # by seed
-
-    @property
-    def trainer(self) -> str:
-        """`SFT`, `DPO`, ...; empty for the base model."""
-        return self.name.split(" + ")[0].rpartition("-")[2] if self.kind != "base" else ""
-
-    @property
-    def kind(self) -> str:
-        """`base`, `text`, `SEA`, `blank`, ...: what the rows held; `SEA (harmless real)` is a kind of its own."""
-        plain = self.name.split(" + ")[0]
-        return plain.rpartition("-")[0] if plain != "base" else "base"
-
-    @property
-    def is_sea(self) -> bool:
-        """SEA, or a variant of it."""
-        return self.kind == "SEA" or self.kind.startswith("SEA ")
-
-    @property
-    def is_control(self) -> bool:
-        """One of the controls that hold no content of their row."""
-        return self.kind in CONTROLS
-
-
-@dataclass(frozen=True)
-class Base:
-    """A base model and the arms trained from it."""
-
-    name: str
-    id: str
-    revision: str
-    arms: list[Arm]
-
-    def of_kind(self, kind: str, trainer: str) -> list[Arm]:
-        """The arms of a kind and a trainer; more than one when settings differ."""
-        return [arm for arm in self.arms if arm.kind == kind and arm.trainer == trainer]
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What is reported."""
-
-    benchmark: str
-    split: str
-    judge: str
-    settings: dict[str, Any]  # that all runs share: benchmark, judge, limits
-    bases: list[Base]
-    passed_over: list[tuple[str, str]]  # run, reason
-
-    @property
-    def runs(self) -> list[Evaluated]:
-        """All reported runs, in the order of the tables."""
-        return [run for base in self.bases for arm in base.arms for run in arm.runs.values()]
 
 
 def collect(settings: ReportConfig) -> Selection:
@@ -239,16 +143,31 @@ def _read(run: Run, manifest: Manifest) -> Evaluated:
     metrics = [from_dict(Metric, values, str(where)) for values in read_json(where)]
     by_place = {(m.scenario, m.task, m.metric): m for m in metrics}
     media = {t for _, t, m in by_place if m == "attack_success_rate"} - {"text", "media", "all"}
-    labels = {v.id: v.label for v in read_jsonl(run.path / "verdicts.jsonl", Verdict)}
-    responses = read_jsonl(run.path / "responses.jsonl", Response)
+    labels = {id_: label for id_, label in _columns(run.path / "verdicts.jsonl", "id", "label")}
+    responses = _columns(run.path / "responses.jsonl", "id", "harmful", "task", "settings")
     attacks = {
-        r.id: labels[r.id] == "unsafe"
-        for r in responses
-        if r.harmful and r.task in media and labels.get(r.id, "unjudged") != "unjudged"
+        id_: labels[id_] == "unsafe"
+        for id_, harmful, task, _ in responses
+        if harmful and task in media and labels.get(id_, "unjudged") != "unjudged"
     }
-    generation = frozenset(r.settings for r in responses)
+    generation = frozenset(settings for *_, settings in responses)
     unjudged = sum(label == "unjudged" for label in labels.values())
     return Evaluated(run, manifest, by_place, attacks, generation, unjudged, len(responses))
+
+
+def _columns(path: Path, *keys: str) -> list[tuple[Any, ...]]:
+    """Some fields of every line of a file whose hash was checked: a full report reads a million lines.
+
+    Raises:
+        SeaError: a line lacks one of them.
+    """
+    lines = path.read_bytes().split(b"\n")
+    try:
+        return [tuple(values[key] for key in keys) for values in map(json.loads, filter(None, lines))]
+    except (KeyError, TypeError, ValueError) as error:
+        raise SeaError(
+            f"{path}: a line has no {names(keys)} ({type(error).__name__}); was it made by this sea?"
+        ) from error
 
 
 def _group(found: list[Evaluated], passed_over: list[tuple[str, str]]) -> list[Base]:
@@ -262,7 +181,7 @@ def _group(found: list[Evaluated], passed_over: list[tuple[str, str]]) -> list[B
         else:
             seeds[one.seed] = one
     bases = []
-    for base in sorted({key[0] for key in kept}):
+    for base in {key[0] for key in kept}:
         keys = [key for key in kept if key[0] == base]
         arms = []
         for _, name, group in sorted(keys):
@@ -272,6 +191,7 @@ def _group(found: list[Evaluated], passed_over: list[tuple[str, str]]) -> list[B
         first = next(iter(arms[0].runs.values()))
         name = str((first.manifest.config.get("model") or {}).get("name") or base[0])
         bases.append(Base(name, *base, sorted(arms, key=_place)))
+    bases.sort(key=lambda base: (base.name, base.id, base.revision))
     shown = [base.name for base in bases]
     return [
         replace(base, name=f"{base.name} ({base.revision[:12]})") if shown.count(base.name) > 1 else base
@@ -281,10 +201,10 @@ def _group(found: list[Evaluated], passed_over: list[tuple[str, str]]) -> list[B
 
 def _place(arm: Arm) -> tuple[int, str, int, str]:
     """Where an arm stands: base first, then by trainer, so that SEA and its controls stand side by side."""
-    trainers, kind = ("", "SFT", "DPO"), "SEA" if arm.is_sea else arm.kind
+    trainers = ("", "SFT", "DPO")
     return (
         trainers.index(arm.trainer) if arm.trainer in trainers else len(trainers),
         arm.trainer,
-        ORDER.index(kind) if kind in ORDER else len(ORDER),
+        ORDER.index(arm.kind) if arm.kind in ORDER else len(ORDER),
         arm.label,
     )

@@ -15,6 +15,7 @@ from sea.config import (
     PrepareConfig,
     TrainConfig,
     compose,
+    options,
 )
 from sea.console import SeaError
 from sea.records import Manifest
@@ -52,7 +53,7 @@ class Commands:
         config = {key: value for key, value in manifest.config.items() if key in schema.__dataclass_fields__}
         if inherits:
             config = {key: value for key, value in config.items() if key not in ("model", "wording")}
-        groups = _groups(config)
+        groups = self._groups(stage, schema, config)
         try:
             default = self._default(stage, schema, groups)
         except SeaError as error:
@@ -65,17 +66,27 @@ class Commands:
         plus = [w if w.split("=")[0] in usual else f"+{w}" for w in words]
         return shlex.join(["python", "-m", f"sea.{stage}", *groups, *plus])
 
+    def _groups(self, stage: str, schema: Any, config: Mapping[str, Any]) -> list[str]:
+        """The choices of config groups among settings: `+model=micro-llava`, `recipe=dpo`.
+
+        A model of the user's own has no file in conf/: the one that differs least is chosen, and the rest typed.
+        """
+        found = {key: value["name"] for key, value in config.items() if isinstance(value, dict) and value.get("name")}
+        if "model" in found and found["model"] not in (there := options("model")):
+            mine = dict(leaves(config["model"]))
+
+            def differing(name: str) -> int:
+                usual = dict(leaves(self._default(stage, schema, [f"+model={name}"])["model"]))
+                return sum(usual.get(key) != value for key, value in mine.items())
+
+            found["model"] = min(there, key=differing)
+        return [f"{'+' if key == 'model' else ''}{key}={name}" for key, name in found.items()]
+
     def _default(self, stage: str, schema: Any, groups: Sequence[str]) -> dict[str, Any]:
         key = (stage, *groups)
         if key not in self._defaults:
             self._defaults[key] = asdict(compose(stage, schema, *groups))
         return self._defaults[key]
-
-
-def _groups(config: Mapping[str, Any]) -> list[str]:
-    """The choices of config groups among settings: `+model=micro-llava`, `recipe=dpo`."""
-    found = {key: value["name"] for key, value in config.items() if isinstance(value, dict) and value.get("name")}
-    return [f"{'+' if key == 'model' else ''}{key}={name}" for key, name in found.items()]
 
 
 def leaves(value: Any, key: str = "") -> Iterable[tuple[str, Any]]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sea.records import Metric
-from sea.report.collect import CONTROLS, Arm, Base, Evaluated
+from sea.report.arms import CONTROLS, Arm, Base, Evaluated
 from sea.statistics import holm, mcnemar_exact, paired_t
 
 
@@ -43,7 +43,9 @@ QUANTITIES = (
 )
 BY_KEY = {quantity.key: quantity for quantity in QUANTITIES}
 SELECTIVITY, TEXT_ATTACKS, MEDIA_ATTACKS = (BY_KEY[k] for k in list(BY_KEY)[:3])
-
+BENIGN_SUCCESS, ABILITY = BY_KEY["benign_success"], BY_KEY["ability"]
+OTHERS = ("text", *CONTROLS, "real")  # what SEA is compared with
+COSTS = (TEXT_ATTACKS, BENIGN_SUCCESS, ABILITY)  # where better selectivity may have been paid for
 
 ROUNDING = 1e-6  # metrics are written with six digits: what is nearer to zero is zero
 
@@ -82,6 +84,11 @@ class Difference:
     def below(self) -> bool:
         """Whether the whole interval lies below zero."""
         return self.high is not None and self.high < -ROUNDING
+
+    @property
+    def shown(self) -> bool:
+        """Whether it is shown that the first arm is above: an interval without width is no evidence of a win."""
+        return self.above and not self.flat
 
     @property
     def flat(self) -> bool:
@@ -130,17 +137,26 @@ def difference(first: Arm, second: Arm, quantity: Quantity) -> Difference | None
 
 
 def partner(base: Base, arm: Arm, kind: str) -> Arm | None:
-    """The arm of another kind that `arm` is compared with: of the same trainer.
+    """The arm of another kind that `arm` is compared with: of the same trainer, and the same defense or none.
 
-    Where several groups of settings of that kind exist, the one with the most seeds in common, then the newest: the
-    report's equality checks name what else differs.
+    A variant is compared with its own control if there is one: `SEA (harmless real)` with `blank (harmless real)`,
+    else with `blank`. Where several groups of settings remain, the one of the same recipe, then the one with the most
+    seeds in common, then the newest: the report's equality checks name what else differs.
     """
 
-    def closeness(other: Arm) -> tuple[int, str, str]:
+    def closeness(other: Arm) -> tuple[bool, bool, int, str, str]:
         common = arm.runs.keys() & other.runs.keys()
-        return len(common), max(run.manifest.created for run in other.runs.values()), other.label
+        newest = max(run.manifest.created for run in other.runs.values())
+        return other.variant == arm.variant, other.recipe == arm.recipe, len(common), newest, other.label
 
-    return max(base.of_kind(kind, arm.trainer), key=closeness, default=None)
+    alike = [other for other in base.of_kind(kind, arm.trainer) if other.defense == arm.defense]
+    return max((other for other in alike if other.variant in ("", arm.variant)), key=closeness, default=None)
+
+
+def against(base: Base, arm: Arm, kind: str, quantity: Quantity) -> Difference | None:
+    """An arm minus its partner of a kind; None when there is none, or no seed in common."""
+    other = partner(base, arm, kind)
+    return difference(arm, other, quantity) if other is not None else None
 
 
 def sea_comparisons(base: Base) -> Iterator[tuple[Arm, str, Difference | None]]:
@@ -163,8 +179,8 @@ class Reach:
 
     sea: Arm
     real: Arm
-    share: float | None  # of real media's selectivity; None when that is not above zero
-    gain: float | None  # of the gain of real media over text-only; None when there is none
+    share: float | None  # of real media's selectivity; None when the interval of that is not above zero
+    gain: float | None  # of the gain of real media over text-only; None when the interval of that is not above zero
     seeds: int
 
 
@@ -178,12 +194,13 @@ def reach(base: Base, arm: Arm) -> Reach | None:
     if not common:
         return None
     sea_mean, real_mean = (math.fsum(by_seed[s] for s in common) / len(common) for by_seed in values)
-    share = sea_mean / real_mean if real_mean > 0 else None
-    gain = None
+    bound = estimate(real, SELECTIVITY)
+    share = sea_mean / real_mean if real_mean > 0 and bound is not None and (bound.low or 0) > 0 else None
+    gain, gained = None, difference(real, text, SELECTIVITY) if text is not None else None
     found = estimate(text, SELECTIVITY) if text is not None else None
-    if found is not None and all(seed in found.by_seed for seed in common):
+    if gained is not None and found is not None and all(seed in found.by_seed for seed in common):
         text_mean = math.fsum(found.by_seed[s] for s in common) / len(common)
-        gain = (sea_mean - text_mean) / (real_mean - text_mean) if real_mean > text_mean else None
+        gain = (sea_mean - text_mean) / (real_mean - text_mean) if gained.above else None
     return Reach(arm, real, share, gain, len(common))
 
 
@@ -210,9 +227,9 @@ def paired_tests(base: Base, baseline: str | None) -> list[PairedTest]:
     pairs: dict[int | None, list[tuple[Arm, Arm, Evaluated, Evaluated]]] = {}
     for arm in base.arms:
         for other in baselines(base, arm, baseline):
-            for seed, run in other.runs.items():
-                mine = arm.runs.get(None) if None in arm.runs else arm.runs.get(seed)
-                if mine is not None:
+            for seed in sorted({*arm.runs, *other.runs} - {None}, key=lambda s: s or 0) or [None]:
+                mine, run = (one.runs.get(None, one.runs.get(seed)) for one in (arm, other))
+                if mine is not None and run is not None:
                     pairs.setdefault(seed, []).append((arm, other, mine, run))
     tests = []
     for seed in sorted(pairs, key=lambda s: (s is not None, s or 0)):

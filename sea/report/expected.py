@@ -13,7 +13,7 @@ from typing import Any
 
 from sea.console import SeaError, names
 from sea.records import read_json
-from sea.report.collect import Selection
+from sea.report.arms import Selection
 from sea.report.compare import BY_KEY, estimate
 
 

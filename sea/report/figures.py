@@ -7,11 +7,12 @@ colour vision tell apart, and no figure says anything by colour alone. SFT is fi
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from sea.records import Embedding
-from sea.report.collect import Arm, Base
+from sea.report.arms import Arm, Base
 from sea.report.compare import BY_KEY, MEDIA_ATTACKS, SELECTIVITY, estimate
 
 COLOURS = {
@@ -90,7 +91,7 @@ def trade_off(base: Base) -> str | None:
 
 
 def losses(curves: Sequence[tuple[Arm, list[tuple[float, float]]]]) -> str | None:
-    """Training loss by step, one line a train run, a panel for each trainer.
+    """Training loss by step: one line an arm, a panel for each trainer.
 
     Args:
         curves: arm and (step, loss) points of one run each.
@@ -98,20 +99,33 @@ def losses(curves: Sequence[tuple[Arm, list[tuple[float, float]]]]) -> str | Non
     trainers = list(dict.fromkeys(arm.trainer for arm, points in curves if points))
     if not trainers:
         return None
-    with _drawing(8.6, 3.6, len(trainers)) as (drawing, axes):
+    with _drawing(8.6, 3.8, len(trainers)) as (drawing, axes):
         for panel, trainer in zip([axes] if len(trainers) == 1 else list(axes), trainers, strict=True):
-            named: set[str] = set()
+            runs: dict[str, tuple[Arm, list[list[tuple[float, float]]]]] = {}
             for arm, points in curves:
                 if arm.trainer == trainer and points:
-                    label = None if arm.label in named else arm.label
-                    named.add(arm.label)
-                    xs, ys = zip(*points, strict=True)
-                    every = max(1, len(xs) // 5)
-                    style = look(arm) | {"markevery": every, "ms": 5, "lw": 1.3, "alpha": 0.8}
-                    panel.plot(xs, ys, label=label, **style)
+                    runs.setdefault(arm.label, (arm, []))[1].append(points)
+            lowest = []
+            for arm, several in runs.values():
+                xs, ys = smoothed(several)
+                lowest.append(min(ys))
+                style = look(arm) | {"markevery": max(1, len(xs) // 5), "ms": 5, "lw": 1.3, "alpha": 0.9}
+                panel.plot(xs, ys, label=f"{arm.label} ({len(several)})", **style)
             panel.set(title=trainer, xlabel="optimiser step", ylabel="training loss (nats)")
-            panel.legend(frameon=False, fontsize=9)
+            if min(lowest) > 0:  # the first steps would hide the rest
+                panel.set_yscale("log")
+            panel.legend(frameon=False, fontsize=8)
         return _svg(drawing)
+
+
+def smoothed(runs: Sequence[Sequence[tuple[float, float]]]) -> tuple[list[float], list[float]]:
+    """Mean over runs at the steps that all of them logged, then over the last thirtieth of these: steps and losses."""
+    by_step = [dict(points) for points in runs]
+    steps = sorted(set.intersection(*(set(points) for points in by_step))) or sorted(by_step[0])
+    means = [math.fsum(p[s] for p in by_step if s in p) / sum(s in p for p in by_step) for s in steps]
+    window = max(1, len(steps) // 30)
+    parts = [means[max(0, i + 1 - window) : i + 1] for i in range(len(means))]
+    return steps, [math.fsum(part) / len(part) for part in parts]
 
 
 def optimisation(embeddings: Sequence[Embedding], counts: dict[str, Any]) -> str | None:
@@ -132,7 +146,7 @@ def optimisation(embeddings: Sequence[Embedding], counts: dict[str, Any]) -> str
             right.plot([share["value"]], [place], "o", ms=8, color="#4477aa")
         right.set(
             yticks=range(len(rates)), yticklabels=[name for name, _ in rates], ylim=(len(rates) - 0.4, -0.6),
-            xlim=(-0.02, 1.02), xlabel="share of the samples attempted",
+            xlim=(-0.02, 1.02), xlabel="share, with its 95 % interval",
         )  # fmt: skip
         right.grid(axis="y", visible=False)
         return _svg(drawing)

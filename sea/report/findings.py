@@ -8,14 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sea.console import names
-from sea.report.collect import Arm, Base, Selection
+from sea.report.arms import CONTROLS, Arm, Base, Selection
 from sea.report.compare import (
+    ABILITY,
+    BENIGN_SUCCESS,
+    COSTS,
     MEDIA_ATTACKS,
+    OTHERS,
     QUANTITIES,
+    ROUNDING,
     SELECTIVITY,
     TEXT_ATTACKS,
     Difference,
-    Estimate,
+    Quantity,
+    against,
     difference,
     estimate,
     partner,
@@ -49,50 +55,58 @@ def seeds_text(count: int) -> str:
 
 
 def verdicts(selection: Selection) -> list[Paragraph]:
-    """One sentence for each SEA arm: what it does not win against first, and arms that do not win before others."""
-    told: list[tuple[int, Paragraph]] = []
-    for base in selection.bases:
-        for arm in base.arms:
-            if arm.is_sea:
-                told.append(_verdict(base, arm))
+    """How many SEA arms win, then a paragraph for each: arms that do not win before others, losses before wins."""
+    told = [_verdict(base, arm) for base in selection.bases for arm in base.arms if arm.is_sea]
     told.sort(key=lambda pair: pair[0])  # stable: the tables' order within
     if not told:
         return [Paragraph("No SEA arm is among these runs: they show nothing about SEA.", "Nothing about SEA.")]
-    return [paragraph for _, paragraph in told]
+    paragraphs = [paragraph for _, paragraph in told]
+    if len(told) == 1:
+        return paragraphs
+    wins = sum(won for won, _ in told)
+    bases = sum(any(arm.is_sea for arm in base.arms) for base in selection.bases)
+    models = "one base model" if bases == 1 else f"{bases} base models"
+    text = (
+        f"Of {len(told)} SEA arms on {models}, {wins or 'none'} {'is' if wins < 2 else 'are'} shown to be more "
+        f"selective than text-only and than each of the {len(CONTROLS)} controls: every 95 % interval over seeds above "
+        "zero, and not shown to be worse through text."
+    )
+    return [Paragraph(text, "In short."), *paragraphs]
 
 
-def _verdict(base: Base, arm: Arm) -> tuple[int, Paragraph]:
-    """How an arm fares against text-only and the controls; 0: it does not win everywhere, 1: it does."""
-    where = f"On {base.name}, {arm.label}"
+def _verdict(base: Base, arm: Arm) -> tuple[bool, Paragraph]:
+    """Whether an arm wins against text-only and every control, and how it fares."""
     compared = [(kind, found) for of, kind, found in sea_comparisons(base) if of is arm]
     known = [found for _, found in compared if found is not None]
-    without = [kind for kind, found in compared if found is None]
-    lost = [d for d in known if not d.above]
-    won = [d for d in known if d.above]
-    worse = _text_worse(base, arm)
-    missing = _missing(base, arm, without) + worse
+    where = f"On {base.name}, {arm.label}"
+    gaps = _gaps(base, arm, [kind for kind, found in compared if found is None])
     if not known:
-        return 0, Paragraph(f"{where} cannot be compared with anything.{missing}", "No comparison.")
-    if len(known[0].by_seed) == 1 and all(len(d.by_seed) == 1 for d in known):
-        lower = [d for d in known if d.value <= 0]
-        higher = [d for d in known if d.value > 0]
-        lead = "One seed only."
-        text = f"{where} has" + _one_seed(lower, "a selectivity that is not higher than that of")
-        text += (" and" if lower and higher else "") + _one_seed(higher, "a higher selectivity than")
-        return 0, Paragraph(f"{text} on this one seed. One seed shows nothing about other seeds.{missing}", lead)
-    if lost:
-        low = [d for d in lost if d.below]
-        unclear = [d for d in lost if not d.below]
-        parts = []
-        if low:
-            parts.append(f"is less selective than {_labels(low)}")
-        if unclear:
-            parts.append(f"is not shown to be more selective than {_labels(unclear)}")
-        text = f"{where} {' and '.join(parts)}"
-        text += f"; it is more selective than {_labels(won)}." if won else "."
-        return 0, Paragraph(text + missing, "SEA does not win here." if not won else "SEA does not win everywhere.")
-    lead = "SEA wins." if not missing else "SEA does not win everywhere." if worse else "SEA wins against what is here."
-    return 0 if worse else 1, Paragraph(f"{where} is more selective than {_labels(won)}.{missing}", lead)
+        return False, Paragraph(
+            f"{where} can be compared with neither text-only nor a control.{gaps}", "No comparison."
+        )
+    seeds = sorted({len(found.by_seed) for found in known})
+    after = _cost(base, arm) + gaps
+    if seeds == [1]:
+        lower = [d for d in known if d.value < ROUNDING]  # equal is not higher
+        higher = [d for d in known if d not in lower]
+        parts = [f"not higher than that of {_labels(lower)}"] if lower else []
+        parts += [f"higher than that of {_labels(higher)}"] if higher else []
+        text = f"{where} has a selectivity that is {', and '.join(parts)}. Another seed may turn this.{after}"
+        return False, Paragraph(text, "One seed only.")
+    worse, won = _text_worse(base, arm), [d for d in known if d.shown]
+    low, unclear = [d for d in known if d.below], [d for d in known if not d.below and not d.shown]
+    parts = [f"is less selective than {_labels(low)}"] if low else []
+    parts += [f"is not shown to be more selective than {_labels(unclear)}"] if unclear else []
+    parts += [f"is more selective than {_labels(won)}"] if won else []
+    over = seeds_text(seeds[-1]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
+    text = f"{where} {'; it '.join(parts)} ({over}).{worse}{after}"
+    if low or unclear:
+        return False, Paragraph(text, "SEA does not win everywhere." if won else "SEA does not win here.")
+    if worse:
+        return False, Paragraph(text, "SEA does not win everywhere.")
+    if gaps:
+        return False, Paragraph(text, "SEA wins against what is here.")
+    return True, Paragraph(text, "SEA wins on selectivity.")
 
 
 def _text_worse(base: Base, arm: Arm) -> str:
@@ -101,112 +115,85 @@ def _text_worse(base: Base, arm: Arm) -> str:
     found = difference(arm, other, TEXT_ATTACKS) if other is not None else None
     if other is None or found is None or not found.above:
         return ""
-    return f" Through text it is attacked with more success than {other.label}."
+    return f" Through text it is attacked with more success than {other.label} ({brief(found)})."
 
 
-def _one_seed(found: list[Difference], words: str) -> str:
-    return f" {words} {_labels(found)}" if found else ""
+def _cost(base: Base, arm: Arm) -> str:
+    """What SEA costs beside text-only in benign success and ability, as a sentence with a space before it."""
+    other = partner(base, arm, "text")
+    pairs = [(q, difference(arm, other, q)) for q in (BENIGN_SUCCESS, ABILITY)] if other is not None else []
+    found = [(quantity, d) for quantity, d in pairs if d is not None]
+    if other is None or not found:
+        return ""
+    lost = [(q, d) for q, d in found if d.below or (d.low is None and d.value < -ROUNDING)]
+    gained = [(q, d) for q, d in found if d.above or (d.low is None and d.value > ROUNDING)]
+    unclear = [pair for pair in found if pair not in lost and pair not in gained]
+    parts = [f"it costs {_quantities(lost)}"] if lost else []
+    parts += [f"it gains {_quantities(gained)}"] if gained else []
+    parts += [f"neither loss nor gain is shown in {_quantities(unclear)}"] if unclear else []
+    return f" Beside {other.label} {'; '.join(parts)}."
+
+
+def _quantities(found: Iterable[tuple[Quantity, Difference]]) -> str:
+    return " and ".join(f"{quantity.title} ({brief(d)})" for quantity, d in found)
 
 
 def _labels(found: Iterable[Difference]) -> str:
-    labels = [d.second.label for d in found]
+    """The arms compared with, each with the difference."""
+    labels = [f"{d.second.label} ({brief(d)})" for d in found]
     return labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} and {labels[-1]}"
 
 
-def _missing(base: Base, arm: Arm, without: list[str]) -> str:
-    """What the comparison lacks, as a sentence with a space before it."""
-    text = ""
-    if without:
-        text += f" No seed is common with {names(f'{kind}-{arm.trainer}' for kind in without)}."
-    if not base.of_kind("text", arm.trainer):
+def brief(found: Difference) -> str:
+    """A difference with its interval, if it has one."""
+    return signed(found.value) + (f" {interval(found.low, found.high, sign=True)}" if found.low is not None else "")
+
+
+def _gaps(base: Base, arm: Arm, without: list[str]) -> str:
+    """What the comparison lacks, as sentences with a space before each."""
+    text = f" No seed is common with {names(f'{kind}-{arm.trainer}' for kind in without)}." if without else ""
+    if partner(base, arm, "text") is None:
         text += f" There is no text-{arm.trainer} among the runs: nothing says what text data alone would have done."
-    if not any(other.is_control and other.trainer == arm.trainer for other in base.arms):
-        text += (
-            f" There is no content-free {arm.trainer} control: nothing says that the content of the embeddings matters."
-        )
+    absent = [kind for kind in CONTROLS if partner(base, arm, kind) is None]
+    if len(absent) == len(CONTROLS):
+        text += f" There is no content-free {arm.trainer} control: nothing says that the embeddings' content matters."
+    elif absent:
+        text += f" Not among the runs: {names(f'{kind}-{arm.trainer}' for kind in absent)}."
     return text
 
 
 def comparisons(base: Base) -> list[Difference]:
-    """The paired differences that are reported, in order: selectivity of SEA and of real media, then text attacks."""
-    rows = [found for _, _, found in sea_comparisons(base) if found is not None]
-    for quantity, kind, reverse in ((SELECTIVITY, "real", True), (TEXT_ATTACKS, "text", False)):
-        for arm in base.arms:
-            other = partner(base, arm, kind) if arm.is_sea else None
-            if other is not None:
-                found = difference(other, arm, quantity) if reverse else difference(arm, other, quantity)
-                rows += [found] if found is not None else []
-    return rows
+    """The paired differences that are shown seed by seed: selectivity against all others, then the costs."""
+    of_sea = [arm for arm in base.arms if arm.is_sea]
+    found = [against(base, arm, kind, SELECTIVITY) for arm in of_sea for kind in OTHERS]
+    found += [against(base, arm, "text", quantity) for quantity in COSTS for arm in of_sea]
+    return [one for one in found if one is not None]
 
 
-def details(base: Base) -> list[Paragraph]:
-    """The numbers behind the verdicts, a line each; comparisons that SEA does not win come first."""
-    found = [d for d in comparisons(base) if d.quantity is SELECTIVITY and d.first.is_sea]
-    lines = [_line(base, d) for d in sorted(found, key=lambda d: d.above)]
-    lines += [_text_line(base, d) for d in comparisons(base) if d.quantity is TEXT_ATTACKS]
-    for arm in base.arms:
-        if arm.is_sea and (far := reach(base, arm)) is not None:
-            text = f"{base.name}: {arm.label} reaches "
-            text += (
-                f"{far.share:.0%} of the selectivity of {far.real.label}"
-                if far.share is not None
-                else (f"no share of {far.real.label}, whose own selectivity is not above zero")
-            )
-            if far.gain is not None:
-                text += f", and {far.gain:.0%} of what real media gain over text-only"
-            lines.append(Paragraph(f"{text} (means over {seeds_text(far.seeds)})."))
-    return lines
-
-
-def _line(base: Base, found: Difference) -> Paragraph:
-    names_of = f"{base.name}: selectivity of {found.first.label} minus {found.second.label}"
-    if found.low is None:
-        sides = " against ".join(_own(estimate(arm, SELECTIVITY), found) for arm in (found.first, found.second))
-        return Paragraph(f"{names_of} is {signed(found.value)} on one seed ({sides}, Newcombe intervals of one run).")
-    outcome = "above zero" if found.above else "below zero: SEA is worse" if found.below else "zero is not excluded"
-    return Paragraph(f"{names_of} is {_numbers(found)}: {outcome}.{_flat(found)}")
-
-
-def _own(found: Estimate | None, of: Difference) -> str:
-    """An arm's own value; its interval only when it is of the one run that is compared."""
-    if found is None or len(found.by_seed) > 1:
-        return "-" if found is None else f"{found.by_seed[next(iter(of.by_seed))]:.3f}"
-    return f"{found.value:.3f} {interval(found.low, found.high)}"
-
-
-def _text_line(base: Base, found: Difference) -> Paragraph:
-    text = f"{base.name}: attack success through text of {found.first.label} minus {found.second.label} is "
-    if found.low is None:
-        side = "higher" if found.value > 0 else "not higher"
-        return Paragraph(f"{text}{signed(found.value)} on one seed: {side} there.")
-    if found.below:
-        outcome = "SEA resists text attacks better than text-only"
-    elif found.above:
-        outcome = "SEA resists text attacks worse than text-only"
-    else:
-        outcome = "neither better nor worse is shown"
-    return Paragraph(f"{text}{_numbers(found)}: {outcome}.{_flat(found)}")
-
-
-def _numbers(found: Difference) -> str:
-    return (
-        f"{signed(found.value)}, 95 % interval {interval(found.low, found.high, sign=True)} "
-        f"over {seeds_text(len(found.by_seed))}"
-    )
-
-
-def _flat(found: Difference) -> str:
-    return " The seeds agree to the last digit: an interval without width is no certainty." if found.flat else ""
+def reached(base: Base, arm: Arm) -> Paragraph | None:
+    """How near SEA comes to the bound, in words; None where there is no bound to hold it against."""
+    far = reach(base, arm)
+    if far is None:
+        return None
+    start = f"{arm.label} on {base.name} reaches"
+    if far.share is None:
+        return Paragraph(f"{start} no share of {far.real.label}'s selectivity, which is not shown to be above zero.")
+    text = f"{start} {far.share:.0%} of {far.real.label}'s selectivity"
+    if far.gain is not None:
+        text += f", and {far.gain:.0%} of what real media gain over text-only"
+    means = "means over the seeds of both" if far.seeds > 1 else "one seed"
+    return Paragraph(f"{text} ({means}; a ratio without an interval).")
 
 
 # ------------------------------------------------------------------------------------------------ limits
 
 
-def limits(selection: Selection, unequal: bool) -> list[Paragraph]:
+def limits(selection: Selection, unequal: bool, one_store: bool = False) -> list[Paragraph]:
     """What the numbers do not show, each sentence only where it is true of these runs.
 
     Args:
         unequal: compared arms were trained on unequal rows or steps.
+        one_store: all seeds of a SEA arm rest on the same embeddings.
     """
     lines: list[tuple[str, str]] = []
     if selection.benchmark == "micro":
@@ -218,6 +205,14 @@ def limits(selection: Selection, unequal: bool) -> list[Paragraph]:
             )
         )
     lines += _about_seeds(selection)
+    if one_store:
+        lines.append(
+            (
+                "One optimisation of the embeddings.",
+                "The seeds of a SEA arm share its embeddings: how much another optimisation would change is in no "
+                "interval here.",
+            )
+        )
     lines += _about_attacks(selection)
     if selection.judge == "micro":
         lines.append(("The judge is exact only here.", "It decides by rule, which the micro world's language allows."))
@@ -234,13 +229,13 @@ def limits(selection: Selection, unequal: bool) -> list[Paragraph]:
         lines.append(("Not the whole benchmark.", f"limit={selection.settings['limit']} items of every task."))
     if unequal:
         lines.append(("Unequal training.", "Some compared arms saw unequal rows or steps: see Provenance."))
-    compared = sum(len(comparisons(base)) for base in selection.bases)
+    compared = sum(len(d.by_seed) > 1 for base in selection.bases for d in comparisons(base))
     if compared > 1:
         lines.append(
             (
                 "Many comparisons.",
                 f"Each of the {compared} paired differences has its own 95 % interval; they are not widened for their "
-                "number. The exact tests are corrected by Holm.",
+                "number. A win needs all of its comparisons at once, which errs on the safe side.",
             )
         )
     return [Paragraph(text, lead) for lead, text in lines]
@@ -250,17 +245,20 @@ def _about_seeds(selection: Selection) -> list[tuple[str, str]]:
     lines = []
     counts = sorted({len(arm.runs) for base in selection.bases for arm in base.arms if arm.kind != "base"})
     if counts and counts[0] == 1:
-        some = "Some arms have" if len(counts) > 1 else "There is"
+        some = "Some arms have" if len(counts) > 1 else "Each arm has"
         lines.append(
             (
                 "One seed shows nothing about seeds.",
                 f"{some} one training run: its interval is about the items alone, and another seed may turn the order.",
             )
         )
-    elif counts and counts[0] < FEW_SEEDS:
-        lines.append((f"{counts[0]} seeds are few.", "Student's interval over so few rests on their being normal."))
-    if len(selection.bases) == 1:
-        lines.append(("One base model.", "Seeds vary the order of the rows and the adapter, not the model beneath."))
+    if few := [count for count in counts if 1 < count < FEW_SEEDS]:
+        text = "Student's interval over so few rests on their being normal, and is wide."
+        lines.append((f"{few[0]} seeds are few.", text))
+    count = len(selection.bases)
+    lead = "One base model." if count == 1 else f"{count} base models, each for itself."
+    text = "Seeds vary the order of the rows and the adapter, not the model beneath and not the items: intervals over "
+    lines.append((lead, f"{text}seeds are about neither."))
     return lines
 
 
@@ -269,10 +267,10 @@ def _about_attacks(selection: Selection) -> list[tuple[str, str]]:
     told = []
     for base in selection.bases:
         start = next((found for a in base.arms if a.kind == "base" and (found := estimate(a, MEDIA_ATTACKS))), None)
-        for arm in base.arms:
-            found = estimate(arm, MEDIA_ATTACKS) if arm.is_control else None
-            if start is not None and found is not None and found.value < start.value:
-                told.append(f"{arm.label} from {start.value:.2f} to {found.value:.2f}")
+        controls = [(arm, found) for arm in base.arms if arm.is_control and (found := estimate(arm, MEDIA_ATTACKS))]
+        if start is not None and (lower := [(arm, one) for arm, one in controls if one.value < start.value]):
+            values = ", ".join(f"{arm.label} {one.value:.2f}" for arm, one in lower)
+            told.append(f"on {base.name} from {start.value:.2f} to {values}")
     lead = "Attack success alone is no evidence."
     if told:
         return [(lead, f"Controls without the content lowered it through media too: {'; '.join(told)}.")]

@@ -37,7 +37,11 @@ def embeddings(study: Study, drawn: dict[str, str]) -> list[Block]:
             "every verify wording. Audit VSR: to wordings that were used for nothing else."
         )
     )
-    blocks.append(Table(["optimize run", "OSR", "verified", "audit VSR", "steps", "seconds"], rows, numeric=False))
+    blocks.append(
+        Table(
+            ["optimize run", "OSR", "verified", "audit VSR", "steps a sample", "seconds a sample"], rows, numeric=False
+        )
+    )
     for index, one in enumerate(study.stores):
         blocks += figure(
             f"optimize-{index + 1}", drawn, f"{one.source.name}: steps to the stop, and shares of samples."

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a table: the value, and below it in small print what is needed to believe it."""
+    """One cell of a table: the value, and below it in small print what is needed to believe it, in one line or more."""
 
     text: str
     note: str = ""
@@ -188,7 +188,8 @@ def to_html(title: str, blocks: Sequence[Block], figures: dict[str, str]) -> str
 def _html_cell(cell: Cell | str) -> str:
     if isinstance(cell, str):
         return html.escape(cell)
-    return html.escape(cell.text) + (f"<small>{html.escape(cell.note)}</small>" if cell.note else "")
+    notes = "".join(f"<small>{html.escape(line)}</small>" for line in cell.note.splitlines())
+    return html.escape(cell.text) + notes
 
 
 def _html_paragraph(paragraph: Paragraph) -> str:

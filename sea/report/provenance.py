@@ -7,13 +7,13 @@ number stands on the evaluate run's own files, and the table says that the rest 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sea.console import SeaError
-from sea.records import Input, Manifest, sha256_file
-from sea.report.collect import Arm, Evaluated, Selection
+from sea.records import Input, Manifest, settings_hash, sha256_file
+from sea.report.arms import Arm, Evaluated, Selection
 from sea.report.commands import SCHEMAS, as_typed, leaves
 from sea.runs import MANIFEST, Run, find
 
@@ -75,6 +75,25 @@ def trace(selection: Selection, root: str) -> Sources:
         follow("evaluate", run.run.name, run.manifest)
     ordered = sorted(seen.values(), key=lambda s: (list(SCHEMAS).index(s.stage), s.name, s.hash))
     return Sources(ordered, of)
+
+
+def with_recipes(selection: Selection, sources: Sources) -> Selection:
+    """The same selection with every arm's way of training, so that arms of one recipe are compared with each other."""
+
+    def known(arm: Arm) -> Arm:
+        trained = [sources.training(run) for run in arm.runs.values()]
+        found = {
+            settings_hash(_recipe(one.manifest)) for one in trained if one is not None and one.manifest is not None
+        }
+        return replace(arm, recipe=found.pop() if len(found) == 1 else "")
+
+    bases = [replace(base, arms=[known(arm) for arm in base.arms]) for base in selection.bases]
+    return replace(selection, bases=bases)
+
+
+def _recipe(manifest: Manifest) -> dict[str, Any]:
+    """How a train run trained: two names of the same settings are the same."""
+    return {key: value for key, value in manifest.config["recipe"].items() if key != "name"}
 
 
 def _locate(made_from: Input, root: str) -> Source:

@@ -1,33 +1,46 @@
 """The report's sections in their order: each turns numbers into blocks of the page.
 
-Belongs here: which table shows what, and the summary that is printed. Does not belong here: how a number is made
+Belongs here: which table shows what. Does not belong here: how a number is made
 (`compare.py`), what a sentence may claim (`findings.py`), how a block looks (`page.py`).
 """
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
-from sea.report.collect import Arm, Base
+from sea.report.arms import Arm, Base
 from sea.report.compare import (
     BY_KEY,
+    COSTS,
+    OTHERS,
     QUANTITIES,
     SELECTIVITY,
+    TEXT_ATTACKS,
+    Difference,
     Estimate,
     Quantity,
+    against,
     baselines,
     estimate,
     paired_tests,
 )
-from sea.report.findings import comparisons, details, interval, limits, seeds_text, signed, verdicts
+from sea.report.findings import comparisons, interval, limits, reached, seeds_text, signed, verdicts
 from sea.report.origins import against_expected, embeddings, provenance
 from sea.report.page import Block, Bullets, Cell, Fold, Heading, Paragraph, Table, figure
 from sea.report.study import Study
 
-WIDTH = 116  # of what is printed
 SCENARIOS = ("held-out", "unseen-combination", "unseen-category", "all")
 TASKS = ("text", "typographic", "icon", "both", "media", "caption", "style", "tool")
+READING = Paragraph(
+    "Selectivity is the share of harmful media refused minus the share of their benign twins refused; every other "
+    "number is a share. Below each stand its 95 % interval and the items of one run (n): Student's over two or more "
+    "seeds around their mean (it may reach beyond 0 and 1), else Wilson's (selectivity: Newcombe's) over the items of "
+    "the one run. no-slot, blank, random and shuffled are controls without the content of their row, real is the bound."
+)
+LOSSES = (
+    "Training loss by step: mean over the seeds (their number in brackets), and over the last thirtieth of the steps."
+)
+SUMS = ("all", "media")
 BY_SCENARIO = ("selectivity", "attack_success_rate/media", "refusal_rate_benign", "benign_success", "understanding")
 
 
@@ -47,7 +60,7 @@ def page(study: Study, drawn: dict[str, str]) -> list[Block]:
         blocks += results(study, base, index, drawn)
     for index, base in enumerate(study.selection.bases):
         blocks += [*differences_of(base), *tests_of(study, base)]
-        blocks += [*by_scenario(base), *figure(f"losses-{index + 1}", drawn, "Training loss of each run by step.")]
+        blocks += [*by_scenario(base), *figure(f"losses-{index + 1}", drawn, LOSSES)]
     return [*blocks, *embeddings(study, drawn), *against_expected(study), *provenance(study)]
 
 
@@ -57,11 +70,54 @@ def page(study: Study, drawn: dict[str, str]) -> list[Block]:
 def found(study: Study) -> list[Block]:
     """What was found, and what it does not show."""
     unequal = any(check.holds is False for check in study.checks if check.training)
-    bullets = [line for base in study.selection.bases for line in details(base)]
-    blocks: list[Block] = [Heading("What was found"), *verdicts(study.selection)]
-    blocks += [Bullets(bullets)] if bullets else []
-    blocks += [Heading("What this does not show", 3), Bullets(limits(study.selection, unequal))]
-    return blocks
+    told, table = verdicts(study.selection), headline(study)
+    blocks: list[Block] = [Heading("What was found")]
+    # Several arms: the count, the table, then each; one arm: its own paragraph says it all.
+    blocks += [told[0], *table, Bullets(told[1:])] if len(told) > 1 else [*told, *table]
+    sea = [(base, arm) for base in study.selection.bases for arm in base.arms if arm.is_sea]
+    bound = [line for base, arm in sea if (line := reached(base, arm)) is not None]
+    blocks += [Bullets(bound)] if bound else []
+    lines = limits(study.selection, unequal, any(_one_store(study, arm) for _, arm in sea))
+    return [*blocks, Heading("What this does not show", 3), Bullets(lines)]
+
+
+def _one_store(study: Study, arm: Arm) -> bool:
+    """Whether several seeds of an arm rest on the same embeddings."""
+    below = [study.sources.below("evaluate", run.run.name, "optimize") for run in arm.runs.values()]
+    return len(below) > 1 and len({tuple(one.hash for one in stores) for stores in below if stores}) == 1
+
+
+def headline(study: Study) -> list[Block]:
+    """One row for each SEA arm: by how much it wins, against what, with which interval, and what it costs."""
+    columns = [(kind, SELECTIVITY) for kind in OTHERS] + [("text", quantity) for quantity in COSTS]
+    rows: list[list[Cell | str]] = []
+    for base in study.selection.bases:
+        for arm in base.arms:
+            if arm.is_sea:
+                cells = [_difference_cell(against(base, arm, kind, quantity)) for kind, quantity in columns]
+                rows.append([Cell(arm.label, f"{base.name}\n{seeds_text(len(arm.runs))}"), *cells])
+    shown = [i for i in range(len(columns)) if any(row[i + 1] != Cell("-") for row in rows)]
+    if not shown:
+        return []
+    of = {TEXT_ATTACKS: "attack success through text"}
+    header = [f"{of.get(q, q.title)} minus {'text-only' if kind == 'text' else kind}" for kind, q in columns]
+    note = (
+        "Differences paired by seed, with Student's 95 % interval over the seeds that both arms have, of the same "
+        "trainer. For selectivity, benign twins done right and ability more is better; for attack success less is."
+    )
+    table = Table(["SEA arm", *[header[i] for i in shown]], [[row[0], *[row[i + 1] for i in shown]] for row in rows])
+    return [table, Paragraph(note)]
+
+
+def _difference_cell(found: Difference | None) -> Cell:
+    if found is None:
+        return Cell("-")
+    if found.low is None:
+        return Cell(signed(found.value), "one seed")
+    if found.flat:
+        return Cell(signed(found.value), f"the same in {seeds_text(len(found.by_seed))}: no interval")
+    side = "above 0" if found.above else "below 0" if found.below else "0 inside"
+    return Cell(signed(found.value), f"{interval(found.low, found.high, sign=True)}\n{side}")
 
 
 def results(study: Study, base: Base, index: int, drawn: dict[str, str]) -> list[Block]:
@@ -73,15 +129,7 @@ def results(study: Study, base: Base, index: int, drawn: dict[str, str]) -> list
         note = "one run, not trained" if arm.kind == "base" else seeds_text(len(arm.runs))
         rows.append([Cell(arm.label, note + (", baseline" if i in marked else "")), *cells])
     blocks: list[Block] = [Heading(f"Results: {base.name}")]
-    blocks.append(
-        Paragraph(
-            "Selectivity is the share of harmful media refused minus the share of their benign twins refused; every "
-            "other number is a share. Below each number stand its 95 % interval and the items of one run (n): over two "
-            "or more seeds the mean with Student's interval over seeds, for one run Wilson's interval (selectivity: "
-            "Newcombe's) over its items. Student's intervals know no bounds "
-            "and may reach beyond 0 and 1. Controls hold no content of their row."
-        )
-    )
+    blocks += [READING] if index == 0 else []
     blocks.append(Table(["arm", *[quantity.title for quantity in QUANTITIES]], rows, marked))
     description = (
         "Selectivity by arm (seeds in brackets): small points are seeds, the large one their mean, bars 95 % intervals."
@@ -99,7 +147,7 @@ def is_baseline(study: Study, base: Base, arm: Arm) -> bool:
 def _estimate_cell(found: Estimate | None) -> Cell:
     if found is None:
         return Cell("-")
-    return Cell(f"{found.value:.3f}", f"{interval(found.low, found.high)} n={found.n}")
+    return Cell(f"{found.value:.3f}", f"{interval(found.low, found.high)}\nn={found.n}")
 
 
 # ------------------------------------------------------------------------------------------------ differences, tests
@@ -125,10 +173,10 @@ def differences_of(base: Base) -> list[Block]:
         return [*blocks, Paragraph("No two arms with a seed in common are there to be compared.")]
     note = (
         "Student's t over the seeds that both arms have: 95 % interval and two-sided p, each on its own. "
-        "With one seed there is neither. Positive selectivity differences favour the first arm; negative differences "
-        "of attack success do."
+        "With one seed there is neither."
     )
-    return [*blocks, Paragraph(note), Table(["difference", "mean", "seeds", "p", "by seed"], rows)]
+    table = Table(["difference", "mean", "seeds", "p", "by seed"], rows)
+    return [*blocks, Paragraph(note), Fold("Every seed", [table])]
 
 
 def _p(value: float) -> str:
@@ -154,20 +202,24 @@ def tests_of(study: Study, base: Base) -> list[Block]:
 
 
 def by_scenario(base: Base) -> list[Block]:
-    """Each quantity by scenario and task, arms as rows."""
+    """Each quantity by scenario and by task, arms as rows; where runs have both sums, not every pair of the two."""
     places = {place[:2] for arm in base.arms for run in arm.runs.values() for place in run.metrics}
     scenarios, tasks = _order({s for s, _ in places}, SCENARIOS), _order({t for _, t in places}, TASKS)
     folds: list[Block] = []
     for key in BY_SCENARIO:
         quantity = BY_KEY[key]
-        columns = [(s, t) for s in scenarios for t in tasks if any(estimate(a, quantity, s, t) for a in base.arms)]
+        every = [(s, t) for s in scenarios for t in tasks if any(estimate(a, quantity, s, t) for a in base.arms)]
+        sums = [(s, t) for s, t in every if (t in SUMS) != (s in SUMS)]
+        columns = sums or every
         if columns:
             rows: list[list[Cell | str]] = [[arm.label, *_by_place(arm, quantity, columns)] for arm in base.arms]
             name = quantity.title.removesuffix(", media")
-            folds.append(
-                Fold(f"{name[0].upper()}{name[1:]}", [Table(["arm", *[f"{s}: {t}" for s, t in columns]], rows)])
-            )
-    return [Heading(f"By scenario and task: {base.name}"), *folds] if folds else []
+            header = ["arm", *[t if s == "all" else s if sums and t == "media" else f"{s}: {t}" for s, t in columns]]
+            folds.append(Fold(f"{name[0].upper()}{name[1:]}", [Table(header, rows)]))
+    note = Paragraph(
+        "A scenario stands for its media of all tasks, a task for all scenarios; metrics.json has each pair."
+    )
+    return [Heading(f"By scenario and task: {base.name}"), note, *folds] if folds else []
 
 
 def _order(names: set[str], known: Sequence[str]) -> list[str]:
@@ -176,36 +228,3 @@ def _order(names: set[str], known: Sequence[str]) -> list[str]:
 
 def _by_place(arm: Arm, quantity: Quantity, columns: list[tuple[str, str]]) -> list[Cell]:
     return [_estimate_cell(estimate(arm, quantity, scenario, task)) for scenario, task in columns]
-
-
-def summary(study: Study) -> str:
-    """The headline as plain text: verdicts, and a table of at most 120 characters a line."""
-    lines = [textwrap.fill(f"{p.lead} {p.text}", WIDTH) for p in verdicts(study.selection)]
-    for base in study.selection.bases:
-        lines += ["", f"{base.name} ({study.selection.benchmark}, {study.selection.split} split)"]
-        lines += plain_table(base)
-    if study.expected is not None:
-        compared = study.expected[2]
-        lines += ["", f"{compared.within} of {compared.total} expected values within range"]
-    return "\n".join(lines)
-
-
-def plain_table(base: Base) -> list[str]:
-    """One row an arm, columns aligned; selectivity with its interval, the rest as values."""
-    header = ["arm", "seeds", "selectivity", "ASR text", "ASR media", "refused*", "benign ok", "ability", "reads"]
-    rows = [header]
-    for arm in base.arms:
-        own = estimate(arm, SELECTIVITY)
-        shown = "-" if own is None else f"{own.value:.3f} {interval(own.low, own.high)}"
-        others = [estimate(arm, quantity) for quantity in QUANTITIES[1:7]]
-        name = arm.label if len(arm.label) <= 28 else arm.label[:27] + "…"
-        rows.append([name, str(len(arm.runs)), shown, *["-" if one is None else f"{one.value:.3f}" for one in others]])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
-    lines = [
-        "  ".join(
-            cell.ljust(w) if i in (0, 2) else cell.rjust(w) for i, (cell, w) in enumerate(zip(r, widths, strict=True))
-        )
-        for r in rows
-    ]
-    lines.insert(1, "-" * len(lines[0]))
-    return [*lines, "* benign twins refused; reads: content of harmful media stated right"]

@@ -9,12 +9,14 @@ from pathlib import Path
 from sea.config import ReportConfig
 from sea.console import SeaError, names, say
 from sea.records import Input, sha256, sha256_file, write_atomically
-from sea.report.collect import STAGE, Selection, collect
+from sea.report.arms import Selection
+from sea.report.collect import STAGE, collect
 from sea.report.expected import held_against, read_expected
 from sea.report.page import to_html, to_markdown
-from sea.report.provenance import fingerprint, trace
-from sea.report.sections import page, summary, title
+from sea.report.provenance import fingerprint, trace, with_recipes
+from sea.report.sections import page, title
 from sea.report.study import Study, draw, study
+from sea.report.summary import summary
 from sea.runs import Run, start
 
 
@@ -30,6 +32,7 @@ def run_stage(settings: ReportConfig) -> None:
     for name, reason in selection.passed_over:
         say(f"passed over {STAGE} run {name}: {reason}")
     sources = trace(selection, settings.runs)
+    selection = with_recipes(selection, sources)
     expected = None
     if settings.expected is not None:
         file = Path(settings.expected)

@@ -9,7 +9,7 @@ from pathlib import Path
 from sea.console import SeaError
 from sea.records import Embedding
 from sea.report import figures
-from sea.report.collect import Arm, Base, Selection
+from sea.report.arms import Arm, Base, Selection
 from sea.report.expected import Comparison, Expected
 from sea.report.provenance import Check, Source, Sources, checks
 from sea.store import Store

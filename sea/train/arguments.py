@@ -33,6 +33,7 @@ OURS = {  # what is not the user's to set -> why, or what to type instead
     "restore_callback_states_from_checkpoint": "the same command continues a run by itself",
     "save_only_model": "a checkpoint without the optimiser cannot be continued from",
     "save_strategy": "type recipe.args.save_steps=...",
+    "logging_strategy": "type recipe.args.logging_steps=...",
     "load_best_model_at_end": NO_EVAL,
     "eval_strategy": NO_EVAL,
     "eval_on_start": NO_EVAL,
@@ -45,6 +46,8 @@ OURS = {  # what is not the user's to set -> why, or what to type instead
     "trust_remote_code": "a checkpoint may not bring its own code",
     "logging_nan_inf_filter": "a loss that is no number ends the training",
     "remove_unused_columns": ROWS_AS_IDS,
+    "auto_find_batch_size": "the batch shapes the result, so memory may not choose it: type a smaller "
+    "recipe.args.per_device_train_batch_size with a larger recipe.args.gradient_accumulation_steps",
     "dataset_kwargs": ROWS_AS_IDS,
     "dataset_text_field": ROWS_AS_IDS,
     "dataset_num_proc": ROWS_AS_IDS,
@@ -121,7 +124,24 @@ def build(settings: TrainConfig, trainer: Any, loaded: Loaded, output_dir: Path,
             f"recipe.args.save_total_limit={args.save_total_limit} cannot work: the last complete checkpoint would be "
             "removed before the next one is known to be complete; type 2 or more"
         )
+    _refuse_checkpoints_between_logs(args)
     return args
+
+
+def _refuse_checkpoints_between_logs(args: Any) -> None:
+    """Refuse checkpoints that fall between two logged steps: the mean begun before one is lost when training resumes.
+
+    Raises:
+        SeaError: with the nearest number of steps that works.
+    """
+    save, log = args.save_steps, args.logging_steps
+    if save < 1 or log < 1 or save % log == 0 or 0 < args.max_steps <= save:  # below 1: a share of all steps
+        return
+    raise SeaError(
+        f"recipe.args.save_steps={save:g} cannot work with recipe.args.logging_steps={log:g}: a run that continues "
+        "from a checkpoint between two logged steps would log another loss than an uninterrupted one. "
+        f"Type recipe.args.save_steps={max(1, round(save / log)) * log:g}"
+    )
 
 
 def refuse_foreign(settings: TrainConfig, trainer: Any) -> None:
@@ -142,7 +162,7 @@ def refuse_foreign(settings: TrainConfig, trainer: Any) -> None:
         if key in OURS and value is not None:
             raise SeaError(f"recipe.args.{key} of recipe {recipe.name} is not yours to set: {OURS[key]}")
         if value is not None:
-            _refuse_type(key, value, valid[key].default)
+            _refuse_type(key, value, valid[key])
     if recipe.lora.dropout > 0 and recipe.args.get("disable_dropout", "disable_dropout" in valid):
         raise SeaError(
             f"recipe.lora.dropout={recipe.lora.dropout} would be ignored: {recipe.name} switches dropout off. "
@@ -150,8 +170,9 @@ def refuse_foreign(settings: TrainConfig, trainer: Any) -> None:
         )
 
 
-def _refuse_type(key: str, value: Any, default: Any) -> None:
+def _refuse_type(key: str, value: Any, argument: dataclasses.Field[Any]) -> None:
     """Refuse a text where TRL wants a number or a switch, and a number out of range: both end deep inside it."""
+    default = argument.default
     number = isinstance(default, int | float) and not isinstance(default, bool)
     if isinstance(default, bool) != isinstance(value, bool) and isinstance(default, bool | int | float):
         raise SeaError(
@@ -159,5 +180,7 @@ def _refuse_type(key: str, value: Any, default: Any) -> None:
         )
     if number and not isinstance(value, int | float):
         raise SeaError(f"recipe.args.{key}={value} must be a number")
+    if argument.type in (int, "int") and isinstance(value, float):
+        raise SeaError(f"recipe.args.{key}={value} must be a whole number")
     if key in POSITIVE and not (0 < value < math.inf):
         raise SeaError(f"recipe.args.{key}={value} cannot work: it must be above 0")

@@ -48,10 +48,15 @@ def build(
     trainer = trainers.load(settings.recipe.trainer)
     with quiet():
         args = arguments.build(settings, trainer, loaded, folder / "checkpoints", folder.name)
+    if args.world_size != world_size():
+        raise SeaError(
+            f"the launcher started {world_size()} processes, and accelerate joins {args.world_size}: each would train "
+            "alone and the batch would not be what it says. Start them by accelerate launch --config_file launch/..."
+        )
     args._n_gpu = min(args.n_gpu, 1)  # stage.pin_one_gpu has said so; nn.DataParallel would train a copy
     config = peft_config(settings.recipe, loaded)
     Splice(loaded.model, loaded.family).install()
-    with quiet(), _trl_errors(settings):
+    with quiet(), _trl_errors():
         made = trainer.Trainer(
             model=loaded.model,
             args=args,
@@ -76,11 +81,11 @@ def train(trainer: Any, observer: Observer | None = None, checkpoint: Checkpoint
         The number of optimiser steps.
 
     Raises:
-        SeaError: the loss was not finite, or memory ran out.
+        SeaError: the loss was not finite, memory ran out, or TRL refused an argument that it reads only now.
     """
     if observer is not None:
         trainer.add_callback(observer)
-    with quiet(), _trl_errors(None), disk_errors(trainer.args.output_dir), answers_only():
+    with quiet(), _trl_errors(trainer), disk_errors(trainer.args.output_dir), answers_only():
         if checkpoint is not None and _at_the_end(checkpoint):
             trainer._load_from_checkpoint(str(checkpoint.path))  # training on would add a step
             return checkpoint.step
@@ -124,8 +129,12 @@ def quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _trl_errors(settings: TrainConfig | None) -> Iterator[None]:
-    """What TRL refuses is a setting of the user's; what runs out of memory is too large a batch."""
+def _trl_errors(trainer: Any = None) -> Iterator[None]:
+    """What TRL refuses is a setting of the user's; what runs out of memory is too large a batch.
+
+    Args:
+        trainer: the one that trains, if any; what fails once it has done a step is no refusal.
+    """
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -134,7 +143,15 @@ def _trl_errors(settings: TrainConfig | None) -> Iterator[None]:
             "with a larger recipe.args.gradient_accumulation_steps (the product is what shapes the result), or "
             "recipe.args.gradient_checkpointing=true; the same command continues"
         ) from error
-    except (ValueError, NotImplementedError) as error:
-        if settings is None:
+    except (ValueError, NotImplementedError, ImportError) as error:
+        if trainer is not None and trainer.state.global_step > 0:
             raise
-        raise SeaError(f"TRL refuses recipe {settings.recipe.name}: {str(error).splitlines()[0]}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SeaError(f"TRL refuses the arguments of this recipe: {reason}") from error
+    except Exception as error:
+        if not type(error).__module__.startswith("wandb"):
+            raise
+        raise SeaError(
+            f"W&B did not start ({str(error).splitlines()[0]}). Type report_to=none, set WANDB_MODE=offline, or log in "
+            "by the WANDB_API_KEY environment variable"
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import gc
@@ -171,10 +172,13 @@ def run_stage(settings: TrainConfig) -> None:
         with tempfile.TemporaryDirectory() as nowhere:  # transformers makes its output folder at once
             preview(work, fit.build(loaded, examples, embeddings, settings, Path(nowhere)), loaded, examples)
         return
-    trainer = fit.build(loaded, examples, embeddings, settings, work.run.path)
+    trainer = _build(work, loaded, examples, embeddings, settings)
     preview(work, trainer, loaded, examples)
     work.open()
     with work.run.lock(f"rank-{rank()}"):
+        if work.run.complete:  # by another launch, while this one loaded its model
+            say(f"{work.run.path} is complete: nothing to do")
+            return
         steps, seconds = _train(work, trainer, settings)
         trained, frozen = counts(trainer.model)
         tensors = adapter.trained_tensors(trainer)
@@ -185,6 +189,17 @@ def run_stage(settings: TrainConfig) -> None:
         gc.collect()
         torch.cuda.empty_cache()
         _complete(work, settings, temporary, tensors, {"steps": steps, "trainable": trained, "frozen": frozen}, seconds)
+
+
+def _build(work: Work, loaded: Loaded, examples: list[Example], embeddings: Embeddings, settings: TrainConfig) -> Any:
+    """The trainer; one that TRL refuses leaves nothing of the folder that transformers makes at once."""
+    try:
+        return fit.build(loaded, examples, embeddings, settings, work.run.path)
+    except SeaError:
+        for made in (work.run.path / "checkpoints", work.run.path, work.run.path.parent):
+            with contextlib.suppress(OSError):  # not empty: it was there before
+                made.rmdir()
+        raise
 
 
 def _train(work: Work, trainer: Any, settings: TrainConfig) -> tuple[int, float]:
@@ -225,7 +240,10 @@ def _complete(
             Input("model", work.checkpoint.id, work.checkpoint.revision),
             Input("dataset", work.dataset.name, work.dataset.manifest.outputs["rows"]),
         ],
-        outputs={"adapter": sha256_file(place / adapter.WEIGHTS)},
+        outputs={
+            "adapter": sha256_file(place / adapter.WEIGHTS),
+            "adapter_config": sha256_file(place / adapter.CONFIG),  # its scale and targets are half of the adapter
+        },
         counts={
             "arm": f"{work.dataset.manifest.counts.get('arm')}-{settings.recipe.trainer.upper()}",
             "group": work.group,

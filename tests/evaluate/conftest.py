@@ -53,7 +53,10 @@ def make_train_run(root: Path, name: str, seed: int = 3) -> Run:
     run.finish(
         config={"model": dataclasses.asdict(config)},
         inputs=[Input("model", loaded.checkpoint.id, loaded.checkpoint.revision)],
-        outputs={"adapter": sha256_file(run.path / "adapter" / "adapter_model.safetensors")},
+        outputs={
+            "adapter": sha256_file(run.path / "adapter" / "adapter_model.safetensors"),
+            "adapter_config": sha256_file(run.path / "adapter" / "adapter_config.json"),
+        },
         counts={"arm": "SEA-SFT", "group": "0123abcd", "seed": seed},
         seconds=1.0,
     )

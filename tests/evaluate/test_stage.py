@@ -215,6 +215,21 @@ def test_a_second_process_on_the_same_batches_is_refused(tmp_path):
         go(tmp_path)
 
 
+def test_a_run_that_another_launch_completed_in_the_meantime_is_left_alone(tmp_path, monkeypatch):
+    import sea.evaluate.stage as stage
+
+    real = stage._preview
+
+    def slow(*args):
+        monkeypatch.setattr(stage, "_preview", real)
+        go(tmp_path, "limit=1")  # the other launch
+        monkeypatch.setattr(stage, "load", lambda *args: pytest.fail("nothing is left to load a model for"))
+        real(*args)
+
+    monkeypatch.setattr(stage, "_preview", slow)
+    assert not (go(tmp_path, "limit=1") / "batches").exists()
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -311,6 +326,13 @@ def test_an_adapter_of_another_model_is_refused(trained):
         go(trained, "adapter=lora", "+model=micro-llava", "model.dtype=bfloat16", base=WITH_ADAPTER)
     with pytest.raises(SeaError, match="id: builtin:micro-llava -> "):
         go(trained, "adapter=lora", "+model=llava-1.5-7b", base=WITH_ADAPTER)
+
+
+def test_an_adapter_with_another_scale_is_refused(tmp_path):
+    config = make_train_run(tmp_path, "lora").path / "adapter" / "adapter_config.json"
+    config.write_text(json.dumps(read_json(config) | {"lora_alpha": 800}))
+    with pytest.raises(SeaError, match=r"adapter_config\.json is not the file that .*manifest\.json describes"):
+        go(tmp_path, "adapter=lora", base=WITH_ADAPTER)
 
 
 def test_a_changed_adapter_is_refused(tmp_path):

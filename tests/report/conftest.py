@@ -25,7 +25,8 @@ from sea.records import (
     write_json,
     write_jsonl,
 )
-from sea.report.collect import Selection, collect
+from sea.report.arms import Selection
+from sea.report.collect import collect
 from sea.runs import MANIFEST, Run, start
 from sea.statistics import newcombe, rate
 from sea.store import Store, Writer, content_hash
@@ -152,6 +153,7 @@ def metrics(run: str, seed: int | None, refused: int, benign: int, text: int) ->
     """The metrics of a run; those of single scenarios and tasks are a ninth of the whole."""
     found = []
     places = [("all", "media", N), *[(s, t, N // 9) for s in SCENARIOS for t in TASKS]]
+    places += [*[(s, "media", N // 3) for s in SCENARIOS], *[("all", t, N // 3) for t in TASKS]]
     for scenario, task, n in places:
         hits, false = (round(count * n / N) for count in (refused, benign))
         low, high = newcombe(hits, n, false, n)

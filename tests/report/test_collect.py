@@ -5,6 +5,7 @@ import json
 import pytest
 
 from sea.console import SeaError
+from sea.records import sha256_file
 from sea.report.collect import collect
 from tests.report.conftest import ARMS, N, evaluate_run, refusal, settings
 
@@ -26,6 +27,16 @@ def test_base_models_of_two_revisions_are_never_pooled(tmp_path):
     assert len({base.name for base in bases}) == 2
     assert [len(base.arms[0].runs) for base in bases] == [1, 1]
     assert [sum(not hit for hit in base.arms[0].runs[0].attacks.values()) for base in bases] == [30, 50]
+
+
+def test_base_models_stand_in_the_order_of_their_names_wherever_they_lie(tmp_path):
+    for name, id_ in (("b", "/a"), ("a", "/z")):
+        run = evaluate_run(tmp_path, tag=name)
+        path = run.path / "manifest.json"
+        values = json.loads(path.read_text())
+        values["config"]["model"]["name"], values["inputs"][0]["name"] = name, id_
+        path.write_text(json.dumps(values))
+    assert [base.name for base in collect(settings(tmp_path)).bases] == ["a", "b"]
 
 
 def test_another_choice_of_settings_is_an_arm_of_its_own(tmp_path):
@@ -100,6 +111,16 @@ def test_a_file_changed_after_completion_is_refused(tmp_path, file):
     path = run.path / file
     path.write_text(path.read_text().replace("micro", "macro", 1))
     assert f"{file} is not the file that its manifest describes" in refusal(lambda: collect(settings(tmp_path)))
+
+
+def test_a_line_without_what_is_read_is_one_clear_error(tmp_path):
+    run = evaluate_run(tmp_path)
+    path, manifest = run.path / "verdicts.jsonl", run.path / "manifest.json"
+    path.write_text(path.read_text().replace('"label"', '"mark"', 1))
+    values = json.loads(manifest.read_text())
+    values["outputs"]["verdicts.jsonl"] = sha256_file(path)
+    manifest.write_text(json.dumps(values))
+    assert "a line has no id, label" in refusal(lambda: collect(settings(tmp_path)))
 
 
 def test_a_damaged_manifest_is_named_and_does_not_stop_the_others(tmp_path):

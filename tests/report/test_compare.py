@@ -92,6 +92,18 @@ def test_arms_are_compared_within_their_trainer(selection):
     assert partner(base, arms["SEA-DPO"], "text") is arms["text-DPO"]
 
 
+def test_a_variant_is_compared_with_its_own_control_and_a_defense_with_none(tmp_path):
+    for arm in ("SEA", "blank", "SEA (harmless real)", "blank (harmless real)", "random (harmless real)", "random"):
+        evaluate_run(tmp_path, f"{arm}-SFT", 0, 30)
+    evaluate_run(tmp_path, "blank-SFT + cmrm", 0, 30)  # the newest
+    base, arms = arms_of(collect(settings(tmp_path)))
+    assert partner(base, arms["SEA-SFT"], "blank") is arms["blank-SFT"]
+    assert partner(base, arms["SEA (harmless real)-SFT"], "blank") is arms["blank (harmless real)-SFT"]
+    assert partner(base, arms["SEA-SFT"], "random") is arms["random-SFT"]
+    assert partner(base, arms["SEA (harmless real)-SFT"], "shuffled") is None
+    assert arms["blank (harmless real)-SFT"].is_control
+
+
 def test_share_of_real_media_and_of_its_gain(selection):
     base, arms = arms_of(selection())  # means: SEA .55, real .85, text .20
     found = reach(base, arms["SEA-SFT"])
@@ -129,3 +141,7 @@ def test_a_named_baseline_and_the_base_model_against_every_seed(selection):
         ("base", "SEA-SFT", 1),
     ]
     assert paired_tests(base, None) == []
+    assert [(t.arm.label, t.baseline.label, t.seed) for t in paired_tests(base, "base")] == [
+        ("SEA-SFT", "base", 0),
+        ("SEA-SFT", "base", 1),
+    ]

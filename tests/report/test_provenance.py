@@ -7,7 +7,8 @@ import shutil
 from sea.config import TrainConfig, compose
 from sea.report.collect import collect
 from sea.report.commands import Commands
-from sea.report.provenance import checks, differing_settings, trace
+from sea.report.compare import partner
+from sea.report.provenance import checks, differing_settings, trace, with_recipes
 from tests.report.conftest import dataset_run, evaluate_run, optimize_run, settings, study_runs, train_run
 
 ARMS = {"text-SFT": [(6, 0, 4)], "SEA-SFT": [(36, 6, 4)]}
@@ -29,6 +30,19 @@ def test_inputs_are_followed_down_to_the_samples(tmp_path):
     assert [name for stage, name, _ in stages if stage == "train"] == ["SEA-SFT-0", "text-SFT-0"]
     (store,) = sources.below("evaluate", "SEA-SFT-0", "optimize")
     assert store.name == "store"
+
+
+def test_arms_of_one_recipe_are_compared_with_each_other(tmp_path):
+    for lr in (1e-4, 2e-4):  # the second is the newest
+        for arm in ("text", "SEA"):
+            dataset = dataset_run(tmp_path, f"{arm}{lr}", None)
+            train = train_run(tmp_path, f"{arm}-SFT", 0, dataset, tag=f"-{lr}", lr=lr)
+            evaluate_run(tmp_path, f"{arm}-SFT", 0, 9, train=train, tag=f"-{lr}", group=f"{arm}{lr}")
+    selection, sources = traced(tmp_path)
+    (base,) = with_recipes(selection, sources).bases
+    arms = {arm.label: arm for arm in base.arms}
+    for lr in (1e-4, 2e-4):
+        assert partner(base, arms[f"SEA-SFT (SEA{lr})"], "text") is arms[f"text-SFT (text{lr})"]
 
 
 def test_a_run_that_is_gone_or_was_made_anew_is_not_found(tmp_path):
@@ -102,6 +116,18 @@ def test_command_lines_of_evaluations(tmp_path):
     train = train_run(tmp_path, "SEA-SFT", 0, dataset_run(tmp_path, "sea", None))
     line = Commands().line(evaluate_run(tmp_path, "SEA-SFT", 0, train=train).manifest)
     assert line == "python -m sea.evaluate benchmark=micro adapter=SEA-SFT-0 name=SEA-SFT-0"
+
+
+def test_a_model_of_ones_own_is_the_nearest_one_and_what_differs(tmp_path):
+    run = evaluate_run(tmp_path)
+    path = run.path / "manifest.json"
+    values = json.loads(path.read_text())
+    values["config"]["model"] |= {"name": "mine", "id": "runs/models/mine"}
+    path.write_text(json.dumps(values))
+    assert Commands().line(run.manifest) == (
+        "python -m sea.evaluate benchmark=micro +model=micro-llava adapter=none name=base model.name=mine "
+        "model.id=runs/models/mine"
+    )
 
 
 def test_a_line_that_cannot_be_derived_says_so(tmp_path):

@@ -58,6 +58,34 @@ def test_the_first_line_says_where_sea_does_not_win(root):
     assert lines[2].startswith("**SEA does not win everywhere.** On micro-llava, SEA-SFT is not shown to be more")
 
 
+def test_the_first_table_says_by_how_much_against_what_and_at_what_cost(root):
+    lines = (root / "report" / "one" / "report.md").read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("| SEA arm"))
+    assert start < lines.index("### What this does not show")
+    header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines[start : start + 3])
+    found = dict(zip(header, rows[0], strict=True))
+    assert found["SEA arm"] == "SEA-SFT micro-llava 3 seeds"
+    assert found["selectivity minus text-only"] == "+0.350 [+0.226, +0.474] above 0"
+    assert found["selectivity minus blank"] == "+0.000 [-0.124, +0.124] 0 inside"
+    assert found["selectivity minus shuffled"].endswith("] above 0")
+    assert found["selectivity minus real"] == "-0.300 the same in 3 seeds: no interval"
+    assert found["ability minus text-only"] == "+0.000 the same in 3 seeds: no interval"
+    assert {"attack success through text minus text-only", "benign twins done right minus text-only"} < set(found)
+    assert "selectivity minus random" not in found  # no such run
+    assert "The seeds of a SEA arm share its embeddings" in "\n".join(lines)
+
+
+def test_scenarios_and_tasks_are_summed_where_the_runs_have_the_sums(root):
+    text = (root / "report" / "one" / "report.md").read_text()
+    part = text[text.index("## By scenario") : text.index("## Embeddings")]
+    columns = ["typographic", "icon", "both", *("held-out", "unseen-combination", "unseen-category")]
+    headers = [line.strip("| ").split(" | ") for line in part.splitlines() if line.startswith("| arm |")]
+    assert len(headers) == 5
+    assert all(set(header) - {"text"} == {"arm", *columns} for header in headers)
+    assert "n=20 |" in part
+    assert "n=6 |" not in part
+
+
 def test_the_result_table_holds_every_arm_with_its_interval(root):
     text = (root / "report" / "one" / "report.md").read_text()
     table = text[text.index("## Results") : text.index("## Paired")]
@@ -138,6 +166,7 @@ def test_the_printed_table_is_aligned_and_narrow(root, capsys):
     assert [line.split()[0] for line in table[2:]] == ["base", *ARMS]
     assert all(len(line) <= 120 for line in lines if not line.startswith("report:"))
     assert any("SEA does not win everywhere." in line for line in lines)
+    assert any(line.endswith("n: 60 harmful media, 20 harmful texts, 30 ability items") for line in lines)
 
 
 def test_new_inputs_make_a_new_report_and_never_overwrite_a_named_one(tmp_path):

@@ -14,8 +14,8 @@ import pytest
 from sea.config import options
 from sea.console import SeaError
 from sea.records import Manifest, from_dict, read_json, sha256_file, write_json
-from sea.runs import MANIFEST, find
-from sea.train.adapter import WEIGHTS
+from sea.runs import MANIFEST, SETTINGS, find
+from sea.train.adapter import CONFIG, WEIGHTS
 from sea.train.checkpoints import COMPLETE, newest, read_log
 from sea.train.stage import run_stage
 from tests.train.conftest import SMALL, settings
@@ -55,7 +55,8 @@ def copied(runs, tmp_path) -> Path:
 def test_the_manifest_says_what_was_made_from_what(uninterrupted):
     manifest = from_dict(Manifest, read_json(uninterrupted / MANIFEST), "manifest")
     assert [(i.kind, i.name) for i in manifest.inputs] == [("model", "builtin:micro-llava"), ("dataset", "mine")]
-    assert manifest.outputs == {"adapter": sha256_file(uninterrupted / "adapter" / WEIGHTS)}
+    files = {"adapter": WEIGHTS, "adapter_config": CONFIG}
+    assert manifest.outputs == {n: sha256_file(uninterrupted / "adapter" / file) for n, file in files.items()}
     counts = manifest.counts
     assert (counts["arm"], counts["seed"], counts["rows"], counts["steps"]) == ("SEA-SFT", 0, 16, 8)
     assert counts["epochs"] == 2.0 and counts["trainable"] == 39_424
@@ -141,6 +142,35 @@ def test_killed_before_the_manifest_is_completed_without_another_step(make_root,
     assert sha256_file(folder / "adapter" / WEIGHTS) == sha256_file(uninterrupted / "adapter" / WEIGHTS)
 
 
+# ------------------------------------------------------------------------------------------------ processes
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(make_root):
+    """The batch is per device x accumulated x processes, so the run is the same one: same settings, same losses."""
+    root = make_root(8)
+    batch = "recipe.args.per_device_train_batch_size=2"
+    common = ("recipe=dpo", "recipe.args.max_steps=3", "recipe.args.warmup_steps=0", "recipe.args.learning_rate=1e-3")
+    one = losses(go(root, *common, batch, "recipe.args.gradient_accumulation_steps=2", "name=mine"))
+    launch = ("-m", "accelerate.commands.launch", "--config_file", "launch/cpu-2.yaml", "-m", "sea.train")
+    subprocess.run(
+        [sys.executable, *launch, f"runs={root}", *SMALL, *common, batch, "name=two"],
+        check=True,
+        capture_output=True,
+        env=os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
+        cwd=Path(__file__).parents[2],
+    )
+    two = root / "train" / "two"
+    assert losses(two) == pytest.approx(one, abs=2e-5) and len(set(one)) == 3
+    assert read_json(two / SETTINGS) == read_json(root / "train" / "mine" / SETTINGS)
+
+
+def test_processes_that_would_train_alone_are_refused(make_root, monkeypatch):
+    monkeypatch.setattr("sea.train.fit.world_size", lambda: 2)  # the variable itself would wake torch.distributed
+    with pytest.raises(SeaError, match="started 2 processes, and accelerate joins 1: each would train alone"):
+        go(make_root(2), "recipe=sft", "name=mine")
+
+
 # ------------------------------------------------------------------------------------------------ trajectories
 
 
@@ -208,8 +238,12 @@ def test_embeddings_of_another_model(copied):
         ("recipe.args.learning_rate=fast", "learning_rate=fast must be a number"),
         ("recipe.args.learning_rate=-1", "must be above 0"),
         ("recipe.args.gradient_checkpointing=3", "must be true or false"),
+        ("recipe.args.max_steps=1.5", r"max_steps=1\.5 must be a whole number"),
+        ("+recipe.args.auto_find_batch_size=true", "memory may not choose it"),
         ("recipe.args.lr_scheduler_type=foo", r"recipe\.args of recipe sft cannot work: foo is not a valid"),
         ("recipe.args.save_total_limit=1", "type 2 or more"),
+        ("recipe.args.logging_steps=30", r"another loss than an uninterrupted one\. Type recipe\.args\.save_steps=90"),
+        ("+recipe.args.logging_strategy=epoch", r"type recipe\.args\.logging_steps="),
         ("recipe.args.max_length=20", "would cut slots or answers"),
         ("recipe.lora.target=nothing", "matches no linear layer"),
         ("recipe.lora.target='.*q_proj'", "would put LoRA into the encoder"),
@@ -223,6 +257,44 @@ def test_refusals_in_one_line(runs, override, message):
     with pytest.raises(SeaError, match=message) as error:
         go(runs, "recipe=sft", override, "name=refused")
     assert "\n" not in str(error.value)
+
+
+def test_what_trl_refuses_leaves_no_run_behind(make_root):
+    root = make_root(2)
+    with pytest.raises(SeaError, match="TRL refuses the arguments of this recipe: You passed `sync_ref_model=True`"):
+        go(root, "recipe=dpo", "+recipe.args.sync_ref_model=true", "name=mine")
+    assert not (root / "train").exists()
+
+
+def test_what_trl_refuses_only_when_it_trains_is_one_line(make_root):
+    with pytest.raises(SeaError, match="TRL refuses the arguments of this recipe: Unknown loss type: foo"):
+        go(make_root(2), "recipe=dpo", "+recipe.args.loss_type=foo", "name=mine")
+
+
+def test_a_run_that_another_launch_completed_in_the_meantime_is_left_alone(make_root, monkeypatch, capsys):
+    from sea.train import stage
+
+    root = make_root(2)
+    settings_of_both = ("recipe=sft", "recipe.args.max_steps=1", "recipe.args.warmup_steps=0", "name=mine")
+    real = stage.preview
+
+    def slow(*args):
+        monkeypatch.setattr(stage, "preview", real)
+        go(root, *settings_of_both)  # the other launch
+        real(*args)
+
+    monkeypatch.setattr(stage, "preview", slow)
+    folder = go(root, *settings_of_both)
+    assert capsys.readouterr().out.endswith(f"{folder} is complete: nothing to do\n")
+    assert len(read_log(folder)) == 1
+
+
+def test_wandb_without_a_key_is_one_line(make_root, monkeypatch):
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("NETRC", os.devnull)
+    with pytest.raises(SeaError, match=r"W&B did not start .*report_to=none"):
+        go(make_root(2), "recipe=sft", "report_to=wandb", "recipe.args.max_steps=1", "name=mine")
 
 
 def test_dropout_that_dpo_would_ignore(runs):
