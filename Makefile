@@ -2,7 +2,6 @@
 
 PYTHON ?= python3# the interpreter that the environment is made from; used once
 TORCH := $(shell sed -n 's/^torch==//p' requirements.lock)
-CORES := $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 BIN := .venv/bin
 PY := $(BIN)/python
 INSTALLED := .venv/.installed
@@ -26,13 +25,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(PY) -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-# Left alone, `accelerate launch` gives a CPU process one thread, and adds its own traceback to an error that ours explained.
-# show_harmful: the phrases of the micro world are invented; on real data the default shows hashes.
-demo: export OMP_NUM_THREADS ?= $(CORES)
-demo: $(INSTALLED) ## the method end to end on the embedded model, offline; run again after a kill, it continues
-	$(PY) -m sea.prepare textset=micro
-	$(BIN)/accelerate launch --quiet --config_file launch/cpu.yaml -m sea.optimize +model=micro-llava
-	$(PY) -m sea.inspect show_harmful=true rows=4
+demo: $(INSTALLED) ## the method end to end on the embedded model, offline: align, measure, report; run again after a kill, it continues
+	PYTHON=$(PY) bash recipes/micro-llava/run.sh
 
 test: $(INSTALLED) ## the test suite; e.g. make test PYTEST_ARGS="tests/test_config.py -x"
 	$(PY) -m pytest -n 2 $(PYTEST_ARGS)

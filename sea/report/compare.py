@@ -47,6 +47,7 @@ BENIGN_SUCCESS, ABILITY = BY_KEY["benign_success"], BY_KEY["ability"]
 OTHERS = ("text", *CONTROLS, "real")  # what SEA is compared with
 COSTS = (TEXT_ATTACKS, BENIGN_SUCCESS, ABILITY)  # where better selectivity may have been paid for
 
+SCENARIOS = ("held-out", "unseen-combination", "unseen-category")  # from near to far from the safety data
 ROUNDING = 1e-6  # metrics are written with six digits: what is nearer to zero is zero
 
 
@@ -120,9 +121,9 @@ def estimate(arm: Arm, quantity: Quantity, scenario: str = "all", task: str | No
     return Estimate(mean["value"], mean["low"], mean["high"], n, by_seed)
 
 
-def difference(first: Arm, second: Arm, quantity: Quantity) -> Difference | None:
+def difference(first: Arm, second: Arm, quantity: Quantity, scenario: str = "all") -> Difference | None:
     """First minus second, paired by seed; None when no seed is common to both."""
-    one, other = estimate(first, quantity), estimate(second, quantity)
+    one, other = estimate(first, quantity, scenario), estimate(second, quantity, scenario)
     if one is None or other is None:
         return None
     common = [seed for seed in one.by_seed if seed in other.by_seed]
@@ -153,10 +154,16 @@ def partner(base: Base, arm: Arm, kind: str) -> Arm | None:
     return max((other for other in alike if other.variant in ("", arm.variant)), key=closeness, default=None)
 
 
-def against(base: Base, arm: Arm, kind: str, quantity: Quantity) -> Difference | None:
+def against(base: Base, arm: Arm, kind: str, quantity: Quantity, scenario: str = "all") -> Difference | None:
     """An arm minus its partner of a kind; None when there is none, or no seed in common."""
     other = partner(base, arm, kind)
-    return difference(arm, other, quantity) if other is not None else None
+    return difference(arm, other, quantity, scenario) if other is not None else None
+
+
+def scenarios_of(base: Base) -> list[str]:
+    """The scenarios of a base model's runs, from near to far where that is known; without their sum."""
+    found = {scenario for arm in base.arms for run in arm.runs.values() for scenario, _, _ in run.metrics} - {"all"}
+    return [name for name in SCENARIOS if name in found] + sorted(found - set(SCENARIOS))
 
 
 def sea_comparisons(base: Base) -> Iterator[tuple[Arm, str, Difference | None]]:

@@ -26,6 +26,7 @@ from sea.report.compare import (
     estimate,
     partner,
     reach,
+    scenarios_of,
     sea_comparisons,
 )
 from sea.report.page import Paragraph
@@ -168,6 +169,20 @@ def comparisons(base: Base) -> list[Difference]:
     found = [against(base, arm, kind, SELECTIVITY) for arm in of_sea for kind in OTHERS]
     found += [against(base, arm, "text", quantity) for quantity in COSTS for arm in of_sea]
     return [one for one in found if one is not None]
+
+
+def scenarios_told(base: Base, arm: Arm) -> Paragraph | None:
+    """SEA minus text-only in each scenario, which their sum may hide; None with fewer than two scenarios."""
+    pairs = [(name, against(base, arm, "text", SELECTIVITY, name)) for name in scenarios_of(base)]
+    found = [(name, d) for name, d in pairs if d is not None]
+    if len(found) < 2:
+        return None
+    sides = {name: "above" if d.shown else "below" if d.below else "unclear" for name, d in found}
+    words = {"above": "more selective", "below": "less selective", "unclear": "neither shown"}
+    parts = [f"{name} {brief(d)} ({words[sides[name]] if d.low is not None else 'one seed'})" for name, d in found]
+    return Paragraph(
+        f"{arm.label} minus {found[0][1].second.label} on {base.name}: {'; '.join(parts)}.", "By scenario."
+    )
 
 
 def reached(base: Base, arm: Arm) -> Paragraph | None:

@@ -14,6 +14,7 @@ from sea.report.compare import (
     COSTS,
     OTHERS,
     QUANTITIES,
+    SCENARIOS,
     SELECTIVITY,
     TEXT_ATTACKS,
     Difference,
@@ -23,13 +24,13 @@ from sea.report.compare import (
     baselines,
     estimate,
     paired_tests,
+    scenarios_of,
 )
-from sea.report.findings import comparisons, interval, limits, reached, seeds_text, signed, verdicts
+from sea.report.findings import comparisons, interval, limits, reached, scenarios_told, seeds_text, signed, verdicts
 from sea.report.origins import against_expected, embeddings, provenance
 from sea.report.page import Block, Bullets, Cell, Fold, Heading, Paragraph, Table, figure
 from sea.report.study import Study
 
-SCENARIOS = ("held-out", "unseen-combination", "unseen-category", "all")
 TASKS = ("text", "typographic", "icon", "both", "media", "caption", "style", "tool")
 READING = Paragraph(
     "Selectivity is the share of harmful media refused minus the share of their benign twins refused; every other "
@@ -75,8 +76,9 @@ def found(study: Study) -> list[Block]:
     # Several arms: the count, the table, then each; one arm: its own paragraph says it all.
     blocks += [told[0], *table, Bullets(told[1:])] if len(told) > 1 else [*told, *table]
     sea = [(base, arm) for base in study.selection.bases for arm in base.arms if arm.is_sea]
+    parts = [line for base, arm in sea if (line := scenarios_told(base, arm)) is not None]
     bound = [line for base, arm in sea if (line := reached(base, arm)) is not None]
-    blocks += [Bullets(bound)] if bound else []
+    blocks += [Bullets(parts + bound)] if parts or bound else []
     lines = limits(study.selection, unequal, any(_one_store(study, arm) for _, arm in sea))
     return [*blocks, Heading("What this does not show", 3), Bullets(lines)]
 
@@ -176,7 +178,19 @@ def differences_of(base: Base) -> list[Block]:
         "With one seed there is neither."
     )
     table = Table(["difference", "mean", "seeds", "p", "by seed"], rows)
-    return [*blocks, Paragraph(note), Fold("Every seed", [table])]
+    return [*blocks, Paragraph(note), *differences_by_scenario(base), Fold("Every seed", [table])]
+
+
+def differences_by_scenario(base: Base) -> list[Block]:
+    """Selectivity of each SEA arm minus the others', scenario by scenario: a sum over scenarios may hide a reversal."""
+    scenarios = scenarios_of(base)
+    rows: list[list[Cell | str]] = []
+    for arm in (arm for arm in base.arms if arm.is_sea):
+        for kind in OTHERS:
+            found = [against(base, arm, kind, SELECTIVITY, scenario) for scenario in scenarios]
+            if (other := next((d.second for d in found if d is not None), None)) is not None:
+                rows.append([f"{arm.label} minus {other.label}", *map(_difference_cell, found)])
+    return [Table(["selectivity", *scenarios], rows)] if rows and len(scenarios) > 1 else []
 
 
 def _p(value: float) -> str:
@@ -204,7 +218,7 @@ def tests_of(study: Study, base: Base) -> list[Block]:
 def by_scenario(base: Base) -> list[Block]:
     """Each quantity by scenario and by task, arms as rows; where runs have both sums, not every pair of the two."""
     places = {place[:2] for arm in base.arms for run in arm.runs.values() for place in run.metrics}
-    scenarios, tasks = _order({s for s, _ in places}, SCENARIOS), _order({t for _, t in places}, TASKS)
+    scenarios, tasks = _order({s for s, _ in places}, (*SCENARIOS, "all")), _order({t for _, t in places}, TASKS)
     folds: list[Block] = []
     for key in BY_SCENARIO:
         quantity = BY_KEY[key]

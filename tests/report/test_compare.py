@@ -1,5 +1,7 @@
 """The numbers, against values reckoned by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from sea.report.collect import collect
@@ -12,6 +14,7 @@ from sea.report.compare import (
     paired_tests,
     partner,
     reach,
+    scenarios_of,
 )
 from tests.report.conftest import evaluate_run, settings
 
@@ -51,6 +54,19 @@ def test_the_paired_interval_is_of_the_differences(selection):
     turned = difference(arms["text-SFT"], arms["SEA-SFT"], SELECTIVITY)
     assert turned.below
     assert turned.value == pytest.approx(-found.value)
+
+
+def test_a_scenario_is_compared_by_its_own_numbers(selection):
+    base, arms = arms_of(selection())
+    assert scenarios_of(base) == ["held-out", "unseen-combination", "unseen-category"]
+    for run in arms["SEA-SFT"].runs.values():
+        place = ("unseen-category", "media", "selectivity")
+        run.metrics[place] = replace(run.metrics[place], value=-0.25)
+    found = difference(arms["SEA-SFT"], arms["text-SFT"], SELECTIVITY, "unseen-category")  # text: .10 .20 .30
+    half = T2 * 0.1 / 3**0.5
+    assert (found.value, found.low, found.high) == pytest.approx((-0.45, -0.45 - half, -0.45 + half), abs=1e-6)
+    assert difference(arms["SEA-SFT"], arms["text-SFT"], SELECTIVITY).value == pytest.approx(0.35)
+    assert difference(arms["SEA-SFT"], arms["text-SFT"], SELECTIVITY, "no such scenario") is None
 
 
 def test_seeds_are_paired_by_number_not_by_order(tmp_path):

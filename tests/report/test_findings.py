@@ -1,10 +1,12 @@
 """The sentences: no win is claimed that the numbers do not show, and what is lost comes first."""
 
+from dataclasses import replace
+
 import pytest
 
 from sea.report.arms import CONTROLS
 from sea.report.collect import collect
-from sea.report.findings import comparisons, limits, reached, verdicts
+from sea.report.findings import comparisons, limits, reached, scenarios_told, verdicts
 from tests.report.conftest import ARMS, evaluate_run, settings
 
 WINS = {
@@ -42,6 +44,19 @@ def test_no_cost_is_claimed_that_is_not_shown(selection):
 
 def test_a_cost_that_is_the_same_for_every_seed_is_still_a_cost(selection):
     assert "it costs benign twins done right (-0.050 [-0.050, -0.050]);" in first(selection(WINS))
+
+
+def test_a_scenario_that_turns_against_the_sum_is_told(selection):
+    (base,) = selection(WINS).bases
+    (arm,) = [arm for arm in base.arms if arm.is_sea]
+    for seed, run in arm.runs.items():
+        place = ("unseen-category", "media", "selectivity")
+        run.metrics[place] = replace(run.metrics[place], value=-0.3 + seed / 100)
+    told = scenarios_told(base, arm)
+    assert told.lead == "By scenario."
+    assert told.text.startswith("SEA-SFT minus text-SFT on micro-llava: held-out +0.650 [")
+    assert told.text.count("(more selective)") == 2
+    assert "unseen-category -0.440 [-0.554, -0.326] (less selective)." in told.text
 
 
 def test_an_interval_that_includes_zero_is_said_first(selection):

@@ -1,0 +1,81 @@
+"""The scripts in recipes/: every command that they type composes, and each arm is trained, evaluated and reported.
+
+A stand-in for python writes down what it is called with, so that the scripts run whole in a second.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sea import config
+from sea.config import compose
+
+ROOT = Path(__file__).resolve().parent.parent
+RECIPES = ROOT / "recipes"
+SCRIPTS = sorted(path for path in RECIPES.glob("*/*.sh") if path.name != "common.sh")
+
+
+def typed(script: Path, tmp_path: Path, **environment: str) -> list[list[str]]:
+    """Every call of python that a script makes: module first, then the overrides."""
+    log, python = tmp_path / "log", tmp_path / "python"
+    python.write_text(f'#!/usr/bin/env bash\nprintf "%s\\0" "$@" >> {log}\nprintf "\\n" >> {log}\n')
+    python.chmod(0o755)
+    # One lane: two writers would mix their lines.
+    env = {**os.environ, "PYTHON": str(python), "RUNS": str(tmp_path / "runs"), "JOBS": "1", **environment}
+    done = subprocess.run(["bash", str(script)], env=env, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode == 0, done.stderr
+    calls = [line.split("\0")[:-1] for line in log.read_text().splitlines()]
+    assert all(call[0] == "-m" for call in calls)
+    return [call[1:] for call in calls]
+
+
+def test_there_are_scripts() -> None:
+    assert {"run.sh", "full.sh", "choose.sh"} <= {path.name for path in SCRIPTS}
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_every_command_composes_and_every_arm_is_evaluated(script: Path, tmp_path: Path) -> None:
+    calls = typed(script, tmp_path)
+    made: dict[str, set[str]] = {}
+    for module, *overrides in calls:
+        name = module.removeprefix("sea.")
+        settings = compose(name, getattr(config, f"{name.capitalize()}Config"), *overrides)
+        if name in ("train", "evaluate", "dataset", "optimize", "encode"):
+            assert settings.name not in made.setdefault(name, set()), f"{settings.name} is made twice by {name}"
+            made[name].add(settings.name)
+        if name == "dataset":
+            assert settings.store is None or settings.store in made["optimize"]
+            assert settings.real is None or settings.real in made["encode"]
+        if name == "train":
+            assert settings.dataset in made["dataset"]
+        if name == "evaluate" and settings.adapter != "none":
+            assert settings.adapter in made["train"]
+    assert len([c for c in calls if c[0] == "sea.evaluate" and "adapter=none" not in c]) == len(made["train"])
+    assert calls[-1][0] == "sea.report"
+
+
+def test_the_full_run_has_every_control_on_every_seed_and_base(tmp_path: Path) -> None:
+    calls = typed(RECIPES / "micro-llava" / "full.sh", tmp_path)
+    trained = {o.removeprefix("name=") for c in calls if c[0] == "sea.train" for o in c if o.startswith("name=")}
+    arms = ("text", "sea", "none", "blank", "random", "shuffled", "real")
+    assert trained == {
+        f"b{base}-{arm}-{trainer}-{seed}"
+        for base in (0, 1)
+        for arm in arms
+        for trainer in ("sft", "dpo")
+        for seed in range(5)
+    }
+    assert any(c[0] == "sea.micro" and "seed=1" in c for c in calls)
+
+
+def test_expected_values_are_of_arms_that_the_demo_makes(tmp_path: Path) -> None:
+    expected = json.loads((RECIPES / "micro-llava" / "expected.json").read_text())
+    calls = typed(RECIPES / "micro-llava" / "run.sh", tmp_path)
+    made = {o.removeprefix("name=") for c in calls if c[0] == "sea.train" for o in c if o.startswith("name=")}
+    assert expected["model"] == "micro-llava"
+    assert set(expected["arms"]) == made | {"base"}
