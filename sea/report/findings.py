@@ -219,6 +219,13 @@ def limits(selection: Selection, unequal: bool, one_store: bool = False) -> list
                 "the method's mechanics work and how arms compare there; how large an effect is elsewhere they do not.",
             )
         )
+        lines.append(
+            (
+                "Many items, few words.",
+                "A split's unseen category is three or four harmful words with their twins, so what a model makes of "
+                "one of them moves much of it; intervals within a run take every item for an observation of its own.",
+            )
+        )
     lines += _about_seeds(selection)
     if one_store:
         lines.append(
