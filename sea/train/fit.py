@@ -85,12 +85,26 @@ def train(trainer: Any, observer: Observer | None = None, checkpoint: Checkpoint
     """
     if observer is not None:
         trainer.add_callback(observer)
-    with quiet(), _trl_errors(trainer), disk_errors(trainer.args.output_dir), answers_only():
+    with quiet(), _charts(trainer.args), _trl_errors(trainer), disk_errors(trainer.args.output_dir), answers_only():
         if checkpoint is not None and _at_the_end(checkpoint):
             trainer._load_from_checkpoint(str(checkpoint.path))  # training on would add a step
             return checkpoint.step
         trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint is not None else None)
     return int(trainer.state.global_step)
+
+
+@contextlib.contextmanager
+def _charts(args: Any) -> Iterator[None]:
+    """W&B as in `sea.tracking`: files in the run's folder, and a resumed run goes on in the same charts."""
+    folder = str(Path(args.output_dir).parent)
+    wanted = {"PROJECT": "sea", "DIR": folder, "RUN_ID": args.run_name, "RESUME": "allow"}
+    added = {f"WANDB_{name}": value for name, value in wanted.items() if f"WANDB_{name}" not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
 
 
 def _at_the_end(checkpoint: Checkpoint) -> bool:
@@ -122,7 +136,6 @@ def quiet() -> Iterator[None]:
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     datasets.disable_progress_bars()
     os.environ["TQDM_DISABLE"] = "1"  # TRL's bar over the reference's log-probabilities
-    os.environ.setdefault("WANDB_PROJECT", "sea")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

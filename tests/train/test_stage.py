@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -289,12 +290,32 @@ def test_a_run_that_another_launch_completed_in_the_meantime_is_left_alone(make_
     assert len(read_log(folder)) == 1
 
 
-def test_wandb_without_a_key_is_one_line(make_root, monkeypatch):
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    monkeypatch.setenv("WANDB_MODE", "online")
-    monkeypatch.setenv("NETRC", os.devnull)
-    with pytest.raises(SeaError, match=r"W&B did not start .*report_to=none"):
-        go(make_root(2), "recipe=sft", "report_to=wandb", "recipe.args.max_steps=1", "name=mine")
+def with_wandb(root: Path, mode: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Training with charts, in a process of its own: W&B keeps the mode of the first run that a process starts."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
+    words = ["recipe=sft", "report_to=wandb", "recipe.args.max_steps=1", "recipe.args.warmup_steps=0", "name=mine"]
+    return subprocess.run(
+        [sys.executable, "-m", "sea.train", *words, f"runs={root}"],
+        env={**env, "WANDB_MODE": mode, "NETRC": os.devnull, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+    )
+
+
+def test_wandb_without_a_key_is_one_line(make_root, tmp_path):
+    done = with_wandb(make_root(2), "online", tmp_path)
+    assert done.returncode == 2
+    assert re.search(r"^error: W&B did not start .*report_to=none", done.stderr, re.MULTILINE), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_charts_lie_in_the_runs_folder_under_its_name(make_root, tmp_path):
+    root = make_root(2)
+    done = with_wandb(root, "offline", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert list((root / "train" / "mine" / "wandb").glob("offline-run-*-mine"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_dropout_that_dpo_would_ignore(runs):
