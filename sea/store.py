@@ -120,7 +120,8 @@ class Writer:
         tensors: dict[str, Tensor] = {}
         records = []
         for record, own in batch:
-            stored = {name: tensor.detach().cpu().contiguous() for name, tensor in own.items()}
+            # Cloned: samples may share what goes beside E, and safetensors writes no tensor twice.
+            stored = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in own.items()}
             records.append(
                 replace(
                     record,

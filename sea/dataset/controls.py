@@ -82,11 +82,10 @@ class Controls:
         """E of the blank medium, encoded by the model once."""
         if self._blank is None:
             loaded = self.load_model()
-            emb_ND, companions = loaded.blank_embedding()
             record = unoptimised(
                 "blank", "blank", loaded.modality, self.seed, loaded.checkpoint.id, loaded.checkpoint.revision
             )
-            (self._blank,) = self._write("blank", [(record, {"embedding": emb_ND, **companions})])
+            (self._blank,) = self._write("blank", [(record, loaded.blank().tensors)])
         return self._blank
 
     def random(self, drafts: Sequence[Draft]) -> list[Pointer]:

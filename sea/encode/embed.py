@@ -1,7 +1,4 @@
-"""The stage as a function, free of files: media in, their embeddings out.
-
-Shape suffixes: B media, N rows of E, D its width.
-"""
+"""The stage as a function, free of files: media in, their embeddings out."""
 
 from __future__ import annotations
 
@@ -68,7 +65,7 @@ def _encode(loaded: Loaded, batch: list[tuple[str, Any]], seed: int, results: Re
         return
     started, failure = time.perf_counter(), None
     try:
-        emb_BND, companions = loaded.encode([medium for _, medium in batch])
+        encoded = loaded.encode([medium for _, medium in batch])
     except SeaError:
         raise
     except Exception as error:  # processors refuse a medium by any type: too narrow, no channels, ...
@@ -82,12 +79,11 @@ def _encode(loaded: Loaded, batch: list[tuple[str, Any]], seed: int, results: Re
         results.rejects.append(Reject(batch[0][0], f"its medium cannot be encoded ({type(failure).__name__})"))
     else:
         seconds = round((time.perf_counter() - started) / len(batch), 4)
-        for place, (key, _) in enumerate(batch):
-            tensors = {"embedding": emb_BND[place], **{name: value[place] for name, value in companions.items()}}
-            if bool(emb_BND[place].isfinite().all()):
+        for (key, _), item in zip(batch, encoded, strict=True):
+            if bool(item.emb.isfinite().all()):
                 record = unoptimised(
                     key, "real", loaded.modality, seed, loaded.checkpoint.id, loaded.checkpoint.revision
                 )
-                results.embeddings.append((replace(record, seconds=seconds), tensors))
+                results.embeddings.append((replace(record, seconds=seconds), item.tensors))
             else:
                 results.rejects.append(Reject(key, "its embedding is not finite"))

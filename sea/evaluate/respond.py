@@ -7,18 +7,16 @@ again as it was, and a resumed run equals an uninterrupted one byte for byte on 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from sea.console import SeaError, names
 from sea.evaluate.benchmarks import Attack
-from sea.models.chat import Slot
 from sea.models.generate import answer
 from sea.models.load import Loaded
 from sea.models.splice import Splice
+from sea.models.wire import Encoded, groups
 from sea.records import Response
 
 
@@ -33,14 +31,6 @@ def partition(attacks: Sequence[Attack], batch_size: int) -> list[list[Attack]]:
         group.sort(key=lambda attack: (len(attack.text), attack.id))
         batches += [group[i : i + batch_size] for i in range(0, len(group), batch_size)]
     return batches
-
-
-@dataclass(frozen=True)
-class _Encoded:
-    """One medium as the model reads it: E and its companions, without the batch dimension."""
-
-    emb_ND: Tensor
-    companions: dict[str, Tensor]
 
 
 def check_modality(loaded: Loaded, attacks: Sequence[Attack]) -> None:
@@ -108,9 +98,8 @@ def _answer(
         if attack.id in errors:
             continue
         medium = encoded.get(attack.id)
-        slot = None if medium is None else Slot(tuple(medium.emb_ND.shape), medium.companions)
         try:
-            prompt = loaded.chat.prompt(attack.text, slot)
+            prompt = loaded.chat.prompt(attack.text, None if medium is None else medium.slot)
         except SeaError as error:
             errors[attack.id] = str(error)
             continue
@@ -123,16 +112,18 @@ def _answer(
         return {}, errors
     ids = list(prompts)
     if not encoded:
-        texts = answer(loaded, list(prompts.values()), {}, max_new_tokens)
-    else:
-        media = {loaded.spec.argument: torch.stack([encoded[i].emb_ND for i in ids])}
-        media |= {name: torch.stack([encoded[i].companions[name] for i in ids]) for name in loaded.spec.companions}
+        return dict(zip(ids, answer(loaded, list(prompts.values()), {}, max_new_tokens), strict=True)), errors
+    answers: dict[str, str] = {}
+    for places in groups(loaded.spec, [encoded[i] for i in ids]):
+        alike = [ids[place] for place in places]
         with splice:
-            texts = answer(loaded, list(prompts.values()), media, max_new_tokens)
-    return dict(zip(ids, texts, strict=True)), errors
+            media = loaded.media([encoded[i] for i in alike])
+            texts = answer(loaded, [prompts[i] for i in alike], media, max_new_tokens)
+        answers |= dict(zip(alike, texts, strict=True))
+    return answers, errors
 
 
-def _encode(loaded: Loaded, batch: Sequence[Attack], errors: dict[str, str]) -> dict[str, _Encoded]:
+def _encode(loaded: Loaded, batch: Sequence[Attack], errors: dict[str, str]) -> dict[str, Encoded]:
     """E of every medium of the batch that can be made; why another cannot goes to `errors`."""
     media: dict[str, Any] = {}
     for attack in batch:
@@ -144,26 +135,18 @@ def _encode(loaded: Loaded, batch: Sequence[Attack], errors: dict[str, str]) -> 
     if not media:
         return {}
     try:
-        return _encode_together(loaded, media)
+        return dict(zip(media, loaded.encode(list(media.values())), strict=True))
     except torch.OutOfMemoryError:
         raise
     except Exception:  # one of them: which, shows when each is tried alone
         return _encode_one_by_one(loaded, media, errors)
 
 
-def _encode_together(loaded: Loaded, media: dict[str, Any]) -> dict[str, _Encoded]:
-    emb_BND, companions = loaded.encode(list(media.values()))
-    return {
-        item: _Encoded(emb_BND[row], {name: value[row] for name, value in companions.items()})
-        for row, item in enumerate(media)
-    }
-
-
-def _encode_one_by_one(loaded: Loaded, media: dict[str, Any], errors: dict[str, str]) -> dict[str, _Encoded]:
-    encoded: dict[str, _Encoded] = {}
+def _encode_one_by_one(loaded: Loaded, media: dict[str, Any], errors: dict[str, str]) -> dict[str, Encoded]:
+    encoded: dict[str, Encoded] = {}
     for item, medium in media.items():
         try:
-            encoded |= _encode_together(loaded, {item: medium})
+            (encoded[item],) = loaded.encode([medium])
         except torch.OutOfMemoryError:
             raise
         except Exception as error:

@@ -1,27 +1,16 @@
 """Prompts as token ids: the chat template's own text, the slot that E fills, the target up to its end-of-turn token.
 
-Ids are built from text and E's shape alone, so no medium is needed once E exists; the contract test says that they
-equal what the processor makes of the medium itself.
+Ids are built from text alone (that of the slot is stored beside E), so no medium is needed once E exists; the contract
+test says that they equal what the processor makes of the medium itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
-
-from torch import Tensor
 
 from sea.console import SeaError, names
 from sea.models.spec import Modality
-
-
-@dataclass(frozen=True)
-class Slot:
-    """What E occupies in a prompt: its shape (rows, width) and its companions say how many placeholders."""
-
-    shape: tuple[int, ...]
-    companions: Mapping[str, Tensor]
 
 
 class Chat:
@@ -36,17 +25,18 @@ class Chat:
 
     def __init__(self, processor: Any, stop_ids: Sequence[int], modality: str, spec: Modality) -> None:
         self.processor, self.tokenizer, self.stop_ids = processor, processor.tokenizer, frozenset(stop_ids)
-        self.modality, self.placeholder, self._expanded = modality, spec.placeholder(processor), spec.expanded
-        self._special = {*self.tokenizer.all_special_tokens, self.placeholder}
+        self.modality, self.placeholder = modality, spec.placeholder(processor)
+        self.token = spec.token(processor) if spec.token is not None else self.placeholder
+        self._special = {*self.tokenizer.all_special_tokens, self.placeholder, self.token}
         if not getattr(processor, "chat_template", None):
             raise SeaError(
                 f"{type(processor).__name__} has no chat template: SEA's prompts are chat turns; give it one"
             )
 
     @property
-    def placeholder_id(self) -> int:
-        """Id of the token that E's rows replace."""
-        return int(self.tokenizer.convert_tokens_to_ids(self.placeholder))
+    def token_id(self) -> int:
+        """Id of the token that a row after P replaces."""
+        return int(self.tokenizer.convert_tokens_to_ids(self.token))
 
     def text(self, question: str, with_medium: bool, answer: str | None = None) -> str:
         """A user turn as the chat template writes it, ready to be answered, or with its answer.
@@ -78,14 +68,14 @@ class Chat:
         bos = self.tokenizer.bos_token
         return not (bos and text.startswith(bos))
 
-    def prompt(self, question: str, slot: Slot | None) -> list[int]:
-        """Ids of a user turn, about the medium in `slot` when there is one, ready to be answered."""
+    def prompt(self, question: str, slot: str | None) -> list[int]:
+        """Ids of a user turn ready to be answered; `slot`: what stands for the medium, when there is one."""
         text = self.text(question, slot is not None)
         if slot is not None:
-            text = text.replace(self.placeholder, self._expanded(self.processor, slot.shape, slot.companions))
+            text = text.replace(self.placeholder, slot)
         return self._ids(text)
 
-    def answer(self, question: str, answer: str, slot: Slot | None) -> list[int]:
+    def answer(self, question: str, answer: str, slot: str | None) -> list[int]:
         """Ids of `answer` as the model would write it after `prompt(question)`, end-of-turn token included.
 
         Raises:
@@ -115,7 +105,7 @@ class Chat:
         return list(self.tokenizer(text, add_special_tokens=self.adds_special_tokens(text)).input_ids)
 
 
-def split_at_slot(ids: Sequence[int], placeholder_id: int) -> tuple[list[int], list[int]]:
-    """The prompt up to the last placeholder, and what follows it."""
-    end = len(ids) - list(reversed(ids)).index(placeholder_id)
+def split_at_slot(ids: Sequence[int], token_id: int) -> tuple[list[int], list[int]]:
+    """The prompt up to the last token of the slot, and what follows it."""
+    end = len(ids) - list(reversed(ids)).index(token_id)
     return list(ids[:end]), list(ids[end:])

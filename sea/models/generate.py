@@ -54,7 +54,7 @@ def answer(
     Args:
         loaded: the model; when `media` carries E, its splice is installed.
         prompts: ids of each prompt, expanded placeholders included.
-        media: the media argument and its companions, one row per prompt in their first dimension; empty for text.
+        media: what `loaded.media` makes of one embedding per prompt; empty for text.
         max_new_tokens: length limit of an answer, in tokens.
 
     Returns:
@@ -65,11 +65,13 @@ def answer(
     with _pinned_greedy(loaded, max_new_tokens) as config:
         ids_BL = torch.tensor([[config.pad_token_id] * (width - len(ids)) + list(ids) for ids in prompts])
         mask_BL = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts])
+        types = loaded.token_types(ids_BL.to(loaded.device)) if media else {}
         generate: Any = model.generate
         out_BL = generate(
             input_ids=ids_BL.to(loaded.device),
             attention_mask=mask_BL.to(loaded.device),
             generation_config=config,
             **media,
+            **types,
         )
     return [text.strip() for text in tokenizer.batch_decode(out_BL[:, width:], skip_special_tokens=True)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -20,10 +20,13 @@ from torch import Tensor, nn
 from sea.config import ModelConfig
 from sea.console import SeaError, local_rank, names
 from sea.models.chat import Chat
-from sea.models.spec import Family, Modality, family_module, modality
+from sea.models.spec import SLOT_TEXT, Family, Modality, family_module, modality
 from sea.models.splice import Splice, core
+from sea.models.tiny import BLANKS
+from sea.models.wire import Encoded, as_slot_text, join, split
 from sea.records import sha256_file
 
+TINY = "tiny:"  # prefix of the ids of models with random weights
 WHOLE_FILE_BYTES = 64 * 2**20  # up to this size a file is hashed whole for a folder's revision, above it by blocks
 BLOCKS, BLOCK_BYTES = 512, 2**14  # a 5 GB shard: one every 10 MB, so that a change of any large tensor is met
 
@@ -50,7 +53,7 @@ class Loaded:
     spec: Modality
     chat: Chat
     stop_ids: list[int]
-    blank: dict[str, Any]
+    blank_settings: dict[str, Any]
 
     @property
     def device(self) -> torch.device:
@@ -67,47 +70,100 @@ class Loaded:
         """Positions that the language model knows."""
         return int(self.model.config.get_text_config().max_position_embeddings)  # type: ignore[union-attr, operator]
 
-    def inputs(self, questions: list[str], media: list[Any]) -> dict[str, Tensor]:
-        """What the model's own processor makes of questions about media (left padded, on the model's device)."""
+    def inputs(self, questions: list[str], media: list[Any], **options: Any) -> dict[str, Any]:
+        """What the model's own processor makes of questions about media: left padded, tensors on the model's device."""
         texts = [self.chat.text(question, with_medium=True) for question in questions]
+        arguments = [self.spec.media(medium) for medium in media]
         made = self.processor(
             text=texts,
             return_tensors="pt",
             padding=True,
             padding_side="left",
             add_special_tokens=self.chat.adds_special_tokens(texts[0]),
-            **{self.spec.media: [[medium] for medium in media]},
+            **{name: _side_by_side([own[name] for own in arguments]) for name in arguments[0]},
+            **options,
         )
-        return {name: value.to(self.device) for name, value in made.items()}
+        return {name: value.to(self.device) if isinstance(value, Tensor) else value for name, value in made.items()}
 
-    def encode(self, media: list[Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """E = M(medium) of raw media, and the companions that the processor made beside them."""
-        inputs = self.inputs(["."] * len(media), media)
-        if self.spec.argument not in inputs:
-            raise SeaError(f"the processor made {names(inputs)}, and no {self.spec.argument!r}")
-        inputs[self.spec.argument] = inputs[self.spec.argument].to(self.dtype)
-        emb = Splice(self.model, self.family).encode(inputs, self.modality)
-        return emb, {name: inputs[name] for name in self.spec.companions}
+    def _described(self, medium: Any) -> dict[str, Any]:
+        """The media argument and the companions of one medium as tensors, and its slot text."""
+        spec = self.spec
+        if spec.process is not None:
+            made = dict(spec.process(self.processor, medium))
+        else:
+            made = self.inputs(["."], [medium], return_text_replacement_offsets=True)
+            ((written,),) = made["text_replacement_offsets"]
+            made[SLOT_TEXT] = written["replacement"]
+        if missing := [name for name in (spec.argument, *spec.companions) if name not in made]:
+            raise SeaError(f"the processor made {names(made)}, and no {names(missing)}")
+        parts: dict[str, Any] = {name: torch.as_tensor(made[name]) for name in (spec.argument, *spec.companions)}
+        parts[spec.argument] = parts[spec.argument].to(self.dtype)
+        return parts | {SLOT_TEXT: as_slot_text(made[SLOT_TEXT])}
 
-    def blank_embedding(self) -> tuple[Tensor, dict[str, Tensor]]:
-        """The encoding of the blank medium, without the batch dimension: where every embedding starts.
+    def encode(self, media: list[Any]) -> list[Encoded]:
+        """E = M(medium) of each raw medium, and what the processor made beside it.
+
+        Media of one size go through M together; how large a batch is, is the caller's to say.
+        """
+        described = [self._described(medium) for medium in media]
+        shaped = (self.spec.argument, *self.spec.companions)
+        alike: dict[object, list[int]] = {}
+        for place, parts in enumerate(described):
+            alike.setdefault(tuple(parts[n].shape for n in (self.spec.argument, *self.spec.companions)), []).append(
+                place
+            )
+        encoded: dict[int, Encoded] = {}
+        for places in alike.values():
+            for place, emb in zip(places, self._encode_alike([described[i] for i in places]), strict=True):
+                # One medium each: the first dimension of what describes it is gone, as the batch's is from E.
+                beside = {name: described[place][name][0].cpu() for name in self.spec.companions}
+                encoded[place] = Encoded(emb, {**beside, SLOT_TEXT: described[place][SLOT_TEXT]})
+        return [encoded[place] for place in range(len(media))]
+
+    def _encode_alike(self, described: list[dict[str, Tensor]]) -> list[Tensor]:
+        # M is reached before the ids are looked at, so any will do: no placeholder needs to be counted.
+        ids_BL = torch.tensor([self.chat.prompt(".", None)] * len(described))
+        inputs = {"input_ids": ids_BL, "attention_mask": torch.ones_like(ids_BL)}
+        for name in (self.spec.argument, *self.spec.companions):
+            inputs[name] = torch.cat([parts[name] for parts in described])
+        inputs = {name: value.to(self.device) for name, value in inputs.items()}
+        output = Splice(self.model, self.family).encode(inputs, self.modality)
+        return split(self.spec, output, len(described))
+
+    def media(self, items: Sequence[Encoded]) -> dict[str, Tensor]:
+        """Embeddings as model inputs, on the model's device: `wire.join`."""
+        return {name: value.to(self.device) for name, value in join(self.spec, items).items()}
+
+    def token_types(self, ids_BL: Tensor) -> dict[str, Tensor]:
+        """The model input that marks the slot's tokens, where the family has one; as long as the ids."""
+        if self.spec.token_types is None:
+            return {}
+        name, value = self.spec.token_types
+        return {name: (ids_BL == self.chat.token_id).long() * value}
+
+    def blank(self) -> Encoded:
+        """The encoding of the blank medium: where every embedding starts.
 
         Raises:
             SeaError: the YAML's `blank` is not what this modality takes.
         """
         try:
-            medium = self.spec.blank(**self.blank)
+            medium = self.spec.blank(**self.blank_settings)
         except TypeError as error:
-            raise SeaError(f"model.blank={self.blank} does not fit the {self.modality}: {error}") from error
-        emb_BND, companions = self.encode([medium])
-        return emb_BND[0], {name: value[0] for name, value in companions.items()}
+            raise SeaError(f"model.blank={self.blank_settings} does not fit the {self.modality}: {error}") from error
+        return self.encode([medium])[0]
+
+
+def _side_by_side(values: list[Any]) -> Any:
+    """One processor argument for several media: their lists in one, or what all of them say (a sampling rate)."""
+    return [item for own in values for item in own] if isinstance(values[0], list) else values[0]
 
 
 def locate(model_id: str, revision: str | None = None) -> Checkpoint:
     """Find a checkpoint without loading it.
 
     Args:
-        model_id: hub id, folder, or `builtin:NAME`.
+        model_id: hub id, folder, `builtin:NAME`, or `tiny:FAMILY` (random weights).
         revision: the revision that it must have; None takes what is there.
 
     Raises:
@@ -120,6 +176,9 @@ def locate(model_id: str, revision: str | None = None) -> Checkpoint:
             valid = [f"builtin:{p.parent.name}" for p in home.glob("*/config.json")]
             raise SeaError(f"there is no {model_id}; valid: {names(valid)}")
         found = Checkpoint(model_id, path, _content_revision(path))
+    elif model_id.startswith(TINY):
+        path = Path(str(family_module(*_tiny_family(model_id)).__file__))
+        found = Checkpoint(model_id, path, sha256_file(path)[:12])  # its random weights follow from the file
     elif Path(model_id).is_dir():
         if not (Path(model_id) / "config.json").is_file():
             raise SeaError(f"{model_id} holds no config.json: a model folder is one that save_pretrained wrote")
@@ -134,6 +193,12 @@ def locate(model_id: str, revision: str | None = None) -> Checkpoint:
             "Restore them, or take the new ones by model.revision=null under a new name=..."
         )
     return found
+
+
+def _tiny_family(model_id: str) -> tuple[str, str | None]:
+    """Arguments of `family_module` for a tiny model: a family's name, or a family file outside."""
+    name = model_id.removeprefix(TINY)
+    return name, name if name.endswith(".py") else None
 
 
 def _from_hub(model_id: str, revision: str | None) -> Path:
@@ -233,6 +298,8 @@ def load(config: ModelConfig, adapter: str | None = None) -> Loaded:
     from transformers import AutoConfig, AutoModelForMultimodalLM, AutoProcessor
 
     checkpoint = locate(config.id, config.revision)
+    if config.id.startswith(TINY):
+        return load_tiny(config.id.removeprefix(TINY), config.modality, config.blank)
     safe = {"trust_remote_code": False}  # not the default: left out, transformers asks, and a pipe may say yes
     model_type = _guarded(lambda: AutoConfig.from_pretrained(checkpoint.path, **safe), config.id).model_type
     family: Family = family_module(model_type, config.family_path).FAMILY
@@ -255,6 +322,26 @@ def load(config: ModelConfig, adapter: str | None = None) -> Loaded:
         model = _with_adapter(model, adapter)
     model = _guarded(lambda: model.to(device), f"{config.id} onto {device}")
     return assemble(config.name, checkpoint, model, processor, family, config.modality, spec, config.blank)
+
+
+def load_tiny(name: str, modality_name: str, blank: dict[str, Any] | None = None) -> Loaded:
+    """A family's random-weight model: real classes and a real processor, no download.
+
+    Args:
+        name: a family, or the path of a family file outside.
+        blank: settings of the blank medium; None: small ones.
+
+    Raises:
+        SeaError: there is no such family or modality.
+    """
+    module = family_module(*_tiny_family(f"{TINY}{name}"))
+    spec = modality(module.FAMILY, modality_name)
+    model, processor = module.tiny()
+    checkpoint = locate(f"{TINY}{name}")
+    settings = blank or BLANKS[modality_name]
+    return assemble(
+        f"tiny-{Path(name).stem}", checkpoint, model, processor, module.FAMILY, modality_name, spec, settings
+    )
 
 
 def _refuse_incomplete(report: dict[str, Any], what: str) -> None:
@@ -292,7 +379,7 @@ def assemble(
         spec=spec,
         chat=Chat(processor, sorted(stop_ids), modality_name, spec),
         stop_ids=sorted(stop_ids),
-        blank=blank,
+        blank_settings=blank,
     )
 
 

@@ -14,41 +14,64 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from sea.console import SeaError, names
+
+SLOT_TEXT = "slot_text"  # beside E in a store: UTF-8 bytes of what the processor writes for the medium in a prompt
 
 
 @dataclass(frozen=True)
 class Modality:
-    """How one modality enters a family's models.
+    """How one modality enters a family's models. E of one medium has one tensor, whose last dimension is M's width D.
 
     Attributes:
         argument: keyword of the model's forward that carries the medium's tensor; E travels in it.
         encoder: path of M below `model.base_model`.
-        projector: path of P below `model.base_model`.
+        projector: path of P below `model.base_model`; inside M's module for the emitters `merge` and `deepstack`.
         emitter: how E becomes the encoder's output; a name of `splice.EMITTERS`.
-        layers: which of the encoder's hidden states are E, given the model's configuration; several lie side by side in
-            E's width.
-        first_row_dropped: whether the code after M drops the first row (a CLS token), given the configuration.
-        media: keyword of the processor's call that takes the raw medium.
+        wire: how one medium's E lies in the argument: the letters are E's dimensions in order, each 1 is added, and the
+            blocks of a batch are joined along the first. "1ND": (N, D) -> (B, N, D); "ND": rows of all media in one
+            list; "T1ND": (tiles, N, D) -> (tiles of all media, 1, N, D); "1T1ND": clips of equal length.
+        media: the processor's keyword arguments for one medium.
         blank: makes the blank medium from the model YAML's `blank` settings.
-        placeholder: the token that the chat template writes for one medium, given the processor.
-        expanded: the run of placeholder tokens that E fills, given the processor, E's shape and the companions.
+        placeholder: what the chat template writes for one medium, given the processor.
+        token: the token that a row after P replaces, of those that the processor puts in the placeholder's place, given
+            the processor; None: the placeholder itself.
+        token_types: model input that marks those tokens, with its value for this modality ("mm_token_type_ids", 2).
         companions: further model inputs that describe the medium and must travel with E.
+        process: replaces the processor's own call where that cannot be had: (processor, medium) -> the argument and the
+            companions of one medium, and under `SLOT_TEXT` what stands for it in a prompt.
+        layers: which of the encoder's hidden states are E, given the model's configuration; several lie side by side in
+            E's width. Only for the emitter `hidden`.
+        first_row_dropped: whether the code after M drops the first row (a CLS token), given the configuration. Only for
+            the emitter `hidden`.
+        padded: whether media of different sizes may be filled up with zeros, in the argument and in the companions, to
+            lie in one batch: the code after M must drop what is added.
+        order: for an M that works on its rows in another order than P's output has: their places, (N,), given M and the
+            model's inputs. E is stored in the order of P's output.
+        slot_sees_itself: the kinds of the language model's layers (full_attention, sliding_attention) in which a medium's
+            tokens that follow each other attend to each other in both directions, given the configuration. The window
+            of a sliding layer holds for them as well.
     """
 
     argument: str
     encoder: str
     projector: str
     emitter: str
-    layers: Callable[[Any], int | Sequence[int]]
-    first_row_dropped: Callable[[Any], bool]
-    media: str
+    wire: str
+    media: Callable[[Any], dict[str, Any]]
     blank: Callable[..., Any]
     placeholder: Callable[[Any], str]
-    expanded: Callable[[Any, Sequence[int], Mapping[str, Tensor]], str]
+    token: Callable[[Any], str] | None = None
+    token_types: tuple[str, int] | None = None
     companions: tuple[str, ...] = ()
+    process: Callable[[Any, Any], Mapping[str, Any]] | None = None
+    layers: Callable[[Any], int | Sequence[int]] = lambda config: -1
+    first_row_dropped: Callable[[Any], bool] = lambda config: False
+    padded: bool = False
+    order: Callable[[nn.Module, Mapping[str, Tensor]], Tensor] | None = None
+    slot_sees_itself: Callable[[Any], tuple[str, ...]] = lambda config: ()
 
 
 @dataclass(frozen=True)

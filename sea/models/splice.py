@@ -4,12 +4,13 @@ The encoder module's class is swapped for a subclass whose forward returns E in 
 back to restore. Everything after M (pooling, projector, placeholder merge, generate, PEFT, ZeRO) is the library's own
 code, so nothing of it is copied here and nothing can drift from it. DESIGN section 3; the contract is in tests/models.
 
-Shape suffixes: B samples, N rows of E per sample, D encoder width.
+Shape suffixes: B of M's batch (media, tiles or frames), N rows of E, D encoder width.
 """
 
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +35,14 @@ class _Levels:
         return self.emb_BND.chunk(len(self.layers), dim=-1)[list(self.layers).index(layer)]
 
 
-def _emit_hidden(encoder: nn.Module, emb_BND: Tensor, spec: Modality, config: Any) -> BaseModelOutputWithPooling:
+@dataclass
+class _WithLevels(BaseModelOutputWithPooling):
+    """Output of an encoder that hands several levels to the language model (DeepStack, arXiv 2406.04334)."""
+
+    deepstack_features: list[Tensor] | None = None
+
+
+def _emit_hidden(_: nn.Module, emb_BND: Tensor, spec: Modality, config: Any) -> BaseModelOutputWithPooling:
     if spec.first_row_dropped(config):  # a stand-in for CLS, which the code after M cuts off again
         emb_BND = torch.cat([emb_BND[:, :1].detach(), emb_BND], dim=1)
     return BaseModelOutputWithPooling(last_hidden_state=emb_BND, hidden_states=_Levels(emb_BND, spec.layers(config)))
@@ -47,18 +55,58 @@ def _collect_hidden(output: Any, spec: Modality, config: Any) -> Tensor:
     return emb_BND[:, 1:] if spec.first_row_dropped(config) else emb_BND
 
 
+def _emit_last(_: nn.Module, emb_BND: Tensor, spec: Modality, config: Any) -> BaseModelOutputWithPooling:
+    return BaseModelOutputWithPooling(last_hidden_state=emb_BND)
+
+
+def _collect_last(output: Any, spec: Modality, config: Any) -> Tensor:
+    emb_BND: Tensor = output.last_hidden_state
+    return emb_BND
+
+
+def _inner_projector(encoder: nn.Module, spec: Modality) -> nn.Module:
+    return encoder.get_submodule(spec.projector.removeprefix(f"{spec.encoder}."))
+
+
+def _emit_merge(encoder: nn.Module, emb_ND: Tensor, spec: Modality, config: Any) -> BaseModelOutputWithPooling:
+    merged = _inner_projector(encoder, spec)(emb_ND)
+    return BaseModelOutputWithPooling(last_hidden_state=merged, pooler_output=merged)  # families read one or the other
+
+
+def _emit_deepstack(encoder: Any, emb_ND: Tensor, spec: Modality, config: Any) -> BaseModelOutputWithPooling:
+    projectors = [_inner_projector(encoder, spec), *encoder.deepstack_merger_list]
+    levels = emb_ND.chunk(len(projectors), dim=-1)
+    merged, *others = [p(level.contiguous()) for p, level in zip(projectors, levels, strict=True)]  # they take views
+    return _WithLevels(last_hidden_state=merged, pooler_output=merged, deepstack_features=others)
+
+
 @dataclass(frozen=True)
 class Emitter:
-    """One way in which encoders hand on their output: E -> output (`emit`), and output -> E (`collect`)."""
+    """One way in which encoders hand on their output.
+
+    Attributes:
+        emit: (encoder, E, spec, configuration) -> the encoder's output.
+        collect: (the encoder's output, spec, configuration) -> E; None where P lies inside M's module.
+        projectors: (encoder, spec) -> the modules inside M whose inputs, side by side, are E; none: `collect` says.
+    """
 
     emit: Callable[[nn.Module, Tensor, Modality, Any], Any]
-    collect: Callable[[Any, Modality, Any], Tensor]
+    collect: Callable[[Any, Modality, Any], Tensor] | None = None
+    projectors: Callable[[Any, Modality], list[nn.Module]] = lambda encoder, spec: []
 
 
 EMITTERS = {
-    "hidden": Emitter(
-        _emit_hidden, _collect_hidden
-    ),  # E is one of the encoder's hidden states (or several, side by side)
+    # E is one of the encoder's hidden states, or several side by side
+    "hidden": Emitter(_emit_hidden, _collect_hidden),
+    # E is the encoder's last hidden state
+    "last": Emitter(_emit_last, _collect_last),
+    # P is the last part of M's module: E is what goes into it
+    "merge": Emitter(_emit_merge, projectors=lambda encoder, spec: [_inner_projector(encoder, spec)]),
+    # several such parts, whose outputs enter the language model at several layers
+    "deepstack": Emitter(
+        _emit_deepstack,
+        projectors=lambda encoder, spec: [_inner_projector(encoder, spec), *encoder.deepstack_merger_list],
+    ),
 }
 
 
@@ -91,7 +139,7 @@ class Splice:
         self._made: dict[str, type[nn.Module]] = {}  # one class an encoder, however often the splice goes on and off
 
     def _encoders(self) -> list[tuple[nn.Module, Modality]]:
-        """Every encoder of the family, once: modalities may share one."""
+        """Every encoder of the family, once: modalities that share one agree on how its output is read."""
         base = core(self.model)
         by_path = {spec.encoder: spec for spec in self.family.modalities.values()}
         return [(base.get_submodule(path), spec) for path, spec in by_path.items()]
@@ -139,35 +187,46 @@ class Splice:
 
     @torch.no_grad()
     def encode(self, inputs: Mapping[str, Tensor], name: str) -> Tensor:
-        """E = M(medium), by the model's own forward, which is cut off as soon as M has returned.
+        """M's output for all media of a batch, by the model's own forward, which is cut off as soon as M has returned.
 
         Args:
-            inputs: what the processor made of prompts with media, on the model's device.
+            inputs: media as the processor made them, with any input ids, on the model's device.
             name: the modality.
 
         Returns:
-            emb_BND in the encoder's dtype.
+            E of all media in one tensor, in the encoder's dtype; `wire.split` takes it apart.
         """
         spec, base = modality(self.family, name), core(self.model)
+        encoder, emitter = base.get_submodule(spec.encoder), EMITTERS[spec.emitter]
+        projectors = emitter.projectors(encoder, spec)
+        levels: dict[int, Tensor] = {}
         found: list[Tensor] = []
 
+        def note(place: int) -> Callable[[nn.Module, Any], None]:
+            return lambda _, args: levels.update({place: args[0]})
+
         def stop(_: nn.Module, __: Any, output: Any) -> None:
-            found.append(EMITTERS[spec.emitter].collect(output, spec, base.config))
+            if emitter.collect is not None:
+                found.append(emitter.collect(output, spec, base.config))
+            else:
+                found.append(torch.cat([levels[place] for place in range(len(projectors))], dim=-1))
             raise _EncoderReachedError
 
         with self.off():
-            hook = base.get_submodule(spec.encoder).register_forward_hook(stop)
+            hooks = [projector.register_forward_pre_hook(note(place)) for place, projector in enumerate(projectors)]
+            hooks.append(encoder.register_forward_hook(stop))
             try:
                 self.model(**inputs)
             except _EncoderReachedError:
                 pass
             finally:
-                hook.remove()
+                for hook in hooks:
+                    hook.remove()
         if not found:
             raise SeaError(
                 f"the model did not run its {name} encoder on these inputs: is {spec.argument!r} among them?"
             )
-        return found[0]
+        return found[0] if spec.order is None else found[0][spec.order(encoder, inputs)]
 
 
 def _is_spliced(kind: type[nn.Module]) -> bool:
@@ -176,11 +235,14 @@ def _is_spliced(kind: type[nn.Module]) -> bool:
 
 def _spliced(original: type[nn.Module], spec: Modality, config: Any) -> type[nn.Module]:
     """A subclass of an encoder's class whose forward hands on its input as its output."""
+    medium = list(inspect.signature(original.forward).parameters)[1]  # the first after self
 
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
-        emb = args[0] if args else kwargs[spec.argument]
-        emb_BND = emb.to(self.dtype)  # fp32 E into a bf16 model: what is read is what the store will hold
-        return EMITTERS[spec.emitter].emit(self, emb_BND, spec, config)
+        emb = args[0] if args else kwargs[medium]
+        emb = emb.to(self.dtype)  # fp32 E into a bf16 model: what is read is what the store will hold
+        if emb.ndim > 3:  # the dimensions that the wire added, and those of clips: M's batch is one dimension
+            emb = emb.flatten(0, -3)
+        return EMITTERS[spec.emitter].emit(self, emb, spec, config)
 
     # Same name, module and qualname: transformers keys its capture of hidden states by str(type(module)), PEFT and
     # accelerate match modules by class name; under another name both would silently pass the encoder by.

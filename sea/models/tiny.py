@@ -15,6 +15,12 @@ TEXT = (
     "the answer is yes no . listen to the audio and reply briefly please . "
     "cats sit on the mat near a blue lake under the yellow sun ."
 )
+# What `blank` makes of each modality for tiny models: media as small as the processors take.
+BLANKS: dict[str, dict[str, Any]] = {
+    "image": {"width": 40, "height": 36, "fill": 128},
+    "video": {"frames": 4, "width": 40, "height": 36, "fill": 128, "fps": 2.0},
+    "audio": {"seconds": 0.5, "rate": 16000},
+}
 # LLaVA-1.5's layout, with the placeholder token of each modality filled in.
 CHAT_TEMPLATE = (
     "{% for m in messages %}{{ m['role'] | upper }}:"

@@ -9,16 +9,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from sea.config import OptimizeConfig
 from sea.console import SeaError
-from sea.models.chat import Slot
 from sea.models.load import Loaded
 from sea.models.splice import Splice
+from sea.models.wire import Encoded
 from sea.optimize.loop import Loop, Outcome, StepReport
-from sea.optimize.objective import refuse_unsupported
 from sea.optimize.targets import Problem, UnusableError, build
 from sea.optimize.verify import ask, check_questions, verified
 from sea.records import Embedding, Reject, Sample
@@ -53,15 +51,13 @@ def optimize(
     Raises:
         SeaError: the model or the wording cannot work, or not even one sample fits into memory.
     """
-    start_ND, companions = loaded.blank_embedding()
-    slot = Slot(tuple(start_ND.shape), companions)
-    refuse_unsupported(loaded)
-    check_questions(loaded, slot, settings.wording, settings.max_new_tokens)
+    start = loaded.blank()
+    check_questions(loaded, start.slot, settings.wording, settings.max_new_tokens)
     problems: list[Problem] = []
     unusable: list[Reject] = []
     for sample in samples:
         try:
-            problems.append(build(sample, settings.wording, settings.seed, loaded, slot))
+            problems.append(build(sample, settings.wording, settings.seed, loaded, start.slot))
         except UnusableError as error:
             unusable.append(Reject(sample.id, str(error)))
     if unusable:
@@ -70,11 +66,11 @@ def optimize(
 
     def finish(outcomes: list[Outcome]) -> Results:
         rejects = [Reject(o.problem.sample.id, o.failure) for o in outcomes if o.failure is not None]
-        return Results(_verify(loaded, [o for o in outcomes if o.failure is None], companions, settings), rejects)
+        return Results(_verify(loaded, [o for o in outcomes if o.failure is None], start, settings), rejects)
 
     ended: list[Outcome] = []
     try:
-        for outcome in Loop(loaded, problems, start_ND, companions, settings.optim, observe):
+        for outcome in Loop(loaded, problems, start, settings.optim, observe):
             ended.append(outcome)
             if len(ended) >= settings.flush_every:
                 results = finish(ended)
@@ -89,21 +85,18 @@ def optimize(
 
 
 def _verify(
-    loaded: Loaded, outcomes: list[Outcome], companions: dict[str, Tensor], settings: OptimizeConfig
+    loaded: Loaded, outcomes: list[Outcome], start: Encoded, settings: OptimizeConfig
 ) -> list[tuple[Embedding, dict[str, Tensor]]]:
     """Ask the held-out questions about the embeddings as they will be stored, and write their records."""
     if not outcomes:
         return []
-    emb_BND = torch.stack([outcome.emb_ND for outcome in outcomes])
-    own = {name: value.cpu() for name, value in companions.items()}
+    items = [Encoded(outcome.emb, start.companions) for outcome in outcomes]
     started = time.perf_counter()
     with Splice(loaded.model, loaded.family):
         answers = ask(
             loaded,
             [outcome.problem.sample for outcome in outcomes],
-            emb_BND,
-            {name: value.expand(len(outcomes), *value.shape) for name, value in own.items()},
-            Slot(tuple(emb_BND.shape[1:]), companions),
+            items,
             settings.wording,
             settings.max_new_tokens,
             settings.optim.batch_size,
@@ -132,7 +125,7 @@ def _verify(
                 model=loaded.checkpoint.id,
                 revision=loaded.checkpoint.revision,
             ),
-            {"embedding": outcome.emb_ND, **own},
+            item.tensors,
         )
-        for outcome, given in zip(outcomes, answers, strict=True)
+        for outcome, item, given in zip(outcomes, items, answers, strict=True)
     ]

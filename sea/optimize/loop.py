@@ -3,7 +3,7 @@
 A sample's result does not depend on its neighbours: the batch loss is a sum, all state is per sample, and nothing is
 drawn at random. It differs from optimising alone only by the rounding of larger matrix products (DESIGN section 4).
 
-Shape suffixes: B samples, P pairs, N rows of E, D its width.
+Shape suffixes: B samples, P pairs; `emb_B___` is E of each sample, whatever its shape.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from sea.config import OptimConfig
 from sea.console import SeaError, say
 from sea.models.load import Loaded
 from sea.models.splice import Splice
-from sea.optimize.objective import Packed, evaluate, pack
+from sea.models.wire import Encoded
+from sea.optimize.objective import Packed, Packer, evaluate
 from sea.optimize.optimizers import RULES, State, fresh_state
 from sea.optimize.targets import Problem
 
@@ -30,7 +31,7 @@ class Outcome:
     """What became of one sample."""
 
     problem: Problem
-    emb_ND: Tensor  # in the model's dtype, as it was read when hit and losses were measured
+    emb: Tensor  # in the model's dtype, as it was read when hit and losses were measured
     losses: dict[str, float]
     steps: int
     seconds: float
@@ -55,17 +56,17 @@ class _Group:
     """Samples with their state; rows of the tensors go with the list."""
 
     problems: list[Problem]
-    emb_BND: Tensor
+    emb_B___: Tensor
     state: State
     step_B: Tensor
     seconds_B: Tensor
 
     def rows(self, kept: list[int]) -> _Group:
         """The group of some of its samples."""
-        index = torch.tensor(kept, device=self.emb_BND.device, dtype=torch.long)
+        index = torch.tensor(kept, device=self.emb_B___.device, dtype=torch.long)
         return _Group(
             [self.problems[i] for i in kept],
-            self.emb_BND[index],
+            self.emb_B___[index],
             {name: value[index] for name, value in self.state.items()},
             self.step_B[index],
             self.seconds_B[index.cpu()],
@@ -75,7 +76,7 @@ class _Group:
         """Both groups as one."""
         return _Group(
             self.problems + other.problems,
-            torch.cat([self.emb_BND, other.emb_BND]),
+            torch.cat([self.emb_B___, other.emb_B___]),
             {name: torch.cat([value, other.state[name]]) for name, value in self.state.items()},
             torch.cat([self.step_B, other.step_B]),
             torch.cat([self.seconds_B, other.seconds_B]),
@@ -88,8 +89,7 @@ class Loop:
     Args:
         loaded: the frozen model.
         problems: what to optimise; read as places in the batch become free.
-        start_ND: the embedding that every sample starts from.
-        companions: what belongs beside it, without a batch dimension.
+        start: the embedding that every sample starts from, with what goes beside it.
         settings: update rule, step size, stop rule, batch size.
         observe: called after every step.
     """
@@ -98,8 +98,7 @@ class Loop:
         self,
         loaded: Loaded,
         problems: Iterable[Problem],
-        start_ND: Tensor,
-        companions: dict[str, Tensor],
+        start: Encoded,
         settings: OptimConfig,
         observe: Callable[[StepReport], None] = lambda report: None,
     ) -> None:
@@ -107,11 +106,10 @@ class Loop:
         self.splice = Splice(loaded.model, loaded.family)
         self.waiting = deque(problems)
         self.parked: deque[_Group] = deque()  # under way, but out of the batch since memory ran out
-        self.start_ND, self.companions = start_ND.float(), companions
-        self.step_length = settings.step_size * float(self.start_ND.square().mean().sqrt())
+        self.blank, self.start = start, start.emb.float()
+        self.step_length = settings.step_size * float(self.start.square().mean().sqrt())
         self.places = settings.batch_size
-        attention = loaded.model.config._attn_implementation  # type: ignore[union-attr]
-        self.additive = loaded.dtype if attention == "eager" else None
+        self.pack = Packer(loaded, start)
         self.steps_done = 0
 
     def __iter__(self) -> Iterator[Outcome]:
@@ -121,8 +119,8 @@ class Loop:
         while active is not None:
             shortage = ""
             try:
-                packed = packed if packed is not None else self._pack(active)
-                nll_BP, hit_B, grad_BND = self._gradient(active, packed)
+                packed = packed if packed is not None else self.pack(active.problems)
+                nll_BP, hit_B, grad_B___ = self._gradient(active, packed)
             except torch.OutOfMemoryError as error:
                 shortage = str(error).splitlines()[0]
             if shortage:  # handled out here: the exception's frames hold the tensors that took the memory
@@ -133,15 +131,15 @@ class Loop:
                     yield self._too_large(active, shortage)
                     active = self._refill(None)
                 continue
-            finished, going_on = self._sorted(active, nll_BP, hit_B, grad_BND)
+            finished, going_on = self._sorted(active, nll_BP, hit_B, grad_B___)
             now = time.perf_counter()  # update, refill and packing count to the step after them
             active.seconds_B += (now - clock) / len(active.problems)
             for place, outcome in finished:
                 yield replace(outcome, seconds=float(active.seconds_B[place]))
             clock = time.perf_counter() if finished else now  # what the caller did with the outcomes is not ours
             if finished:
-                active, grad_BND, packed = active.rows(going_on), grad_BND[going_on], None
-            self._update(active, grad_BND)
+                active, grad_B___, packed = active.rows(going_on), grad_B___[going_on], None
+            self._update(active, grad_B___)
             before = len(active.problems)
             refilled = self._refill(active)
             if refilled is None or len(refilled.problems) != before:
@@ -163,29 +161,24 @@ class Loop:
             free -= len(group.problems)
         fresh = [self.waiting.popleft() for _ in range(min(free, len(self.waiting)))]
         if fresh:
-            emb_BND = self.start_ND.repeat(len(fresh), 1, 1)
+            emb_B___ = self.start.repeat(len(fresh), *[1] * self.start.ndim)
             group = _Group(
                 fresh,
-                emb_BND,
-                fresh_state(self.settings.optimizer, emb_BND),
-                torch.zeros(len(fresh), device=emb_BND.device),
+                emb_B___,
+                fresh_state(self.settings.optimizer, emb_B___),
+                torch.zeros(len(fresh), device=emb_B___.device),
                 torch.zeros(len(fresh)),
             )
             active = group if active is None else active.joined(group)
         return active
 
-    def _pack(self, active: _Group) -> Packed:
-        pad = self.loaded.processor.tokenizer.pad_token_id
-        return pack(active.problems, pad if pad is not None else 0, self.loaded.device, self.additive)
-
     def _gradient(self, active: _Group, packed: Packed) -> tuple[Tensor, Tensor, Tensor]:
         """One forward and backward pass. The loss is a sum over samples, so each gets the gradient it has alone."""
-        emb_BND = active.emb_BND.detach().requires_grad_(True)
-        companions = {name: value.expand(len(active.problems), *value.shape) for name, value in self.companions.items()}
+        emb_B___ = active.emb_B___.detach().requires_grad_(True)
         with self.splice:  # not for longer: between steps the caller may use the model with real media
-            nll_BP, hit_B = evaluate(self.loaded, packed, emb_BND, companions)
-            (grad_BND,) = torch.autograd.grad(nll_BP.mean(1).sum(), emb_BND)
-        return nll_BP.detach(), hit_B, grad_BND
+            nll_BP, hit_B = evaluate(self.loaded, packed, emb_B___, self.blank)
+            (grad_B___,) = torch.autograd.grad(nll_BP.mean(1).sum(), emb_B___)
+        return nll_BP.detach(), hit_B, grad_B___
 
     def _halved(self, active: _Group, shortage: str) -> _Group:
         """Park half of the samples, states included: nothing that was done is done again."""
@@ -210,10 +203,10 @@ class Loop:
         return self._outcome(active, 0, [0.0, 0.0, float(active.step_B[0])], f"out of memory: {shortage}")
 
     def _sorted(
-        self, active: _Group, nll_BP: Tensor, hit_B: Tensor, grad_BND: Tensor
+        self, active: _Group, nll_BP: Tensor, hit_B: Tensor, grad_B___: Tensor
     ) -> tuple[list[tuple[int, Outcome]], list[int]]:
         """Split the batch by the stop rule: (place, outcome) of the finished, places of the rest. One transfer."""
-        finite_B = nll_BP.isfinite().all(1) & grad_BND.isfinite().flatten(1).all(1)
+        finite_B = nll_BP.isfinite().all(1) & grad_B___.isfinite().flatten(1).all(1)
         reached_B = hit_B & (nll_BP.amax(1) < self.settings.margin)
         table = torch.cat([torch.stack([finite_B, hit_B, reached_B, active.step_B], dim=1).float(), nll_BP], dim=1)
         finished, going_on = [], []
@@ -242,7 +235,7 @@ class Loop:
         problem, (hit, reached, step, *nll) = active.problems[place], row
         return Outcome(
             problem=problem,
-            emb_ND=active.emb_BND[place].detach().to(self.loaded.dtype).cpu(),
+            emb=active.emb_B___[place].detach().to(self.loaded.dtype).cpu(),
             losses={pair.name: loss for pair, loss in zip(problem.pairs, nll, strict=False)},
             steps=int(step),
             seconds=0.0,
@@ -251,9 +244,9 @@ class Loop:
             failure=failure,
         )
 
-    def _update(self, active: _Group, grad_BND: Tensor) -> None:
+    def _update(self, active: _Group, grad_B___: Tensor) -> None:
         if not active.problems:
             return
         active.step_B += 1
         rule, _ = RULES[self.settings.optimizer]
-        active.emb_BND = active.emb_BND - self.step_length * rule(grad_BND, active.state, active.step_B)
+        active.emb_B___ = active.emb_B___ - self.step_length * rule(grad_B___, active.state, active.step_B)

@@ -4,12 +4,13 @@ Per sample the sequence is `[prefix, slot, Q_1 A_1, Q_2 A_2, ...]`. A block mask
 positions restart at the slot's end, so each pair sees just what it would see alone: the packed loss and its gradient
 equal those of separate forwards (tests/models/test_contract.py). DESIGN section 4.
 
-Shape suffixes: B samples, L packed tokens, P pairs per sample, T answer tokens of the whole batch, N rows of E, D its
-width, V vocabulary.
+Shape suffixes: B samples, L packed tokens, P pairs per sample, R counts of a position, T answer tokens of the whole
+batch, H width of the language model, V vocabulary; `emb_B___` is E of each sample, whatever its shape.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +19,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sea.console import SeaError
+from sea.console import SeaError, names
 from sea.models.load import Loaded
 from sea.models.splice import core
+from sea.models.wire import Encoded, argument, spread
 from sea.optimize.targets import Problem
 
 SHARED, PADDING = 0, -1  # segments: 0 is prefix and slot, p is the p-th pair
+LAYER_TYPES = {"full_attention", "sliding_attention"}
 
 
 @dataclass(frozen=True)
@@ -31,111 +34,160 @@ class Packed:
     """A batch of packed sequences on the model's device."""
 
     ids_BL: Tensor
-    positions_BL: Tensor
-    mask_B1LL: Tensor
+    positions_RBL: Tensor  # R: 1, or 3 for models that count time, height and width (m-rope)
+    mask: Tensor | dict[str, Tensor]  # (B, 1, L, L); one by kind of layer for models with several kinds
     predicts_T: Tensor  # index into the flattened (B, L): the place whose logits predict an answer token
     target_T: Tensor
     cell_T: Tensor  # index into the flattened (B, P): the pair that the token belongs to
     pairs: int
 
 
-def pack(problems: Sequence[Problem], pad_id: int, device: torch.device, additive: torch.dtype | None) -> Packed:
-    """Pack a batch.
+class Packer:
+    """Packs problems about media of one size and layout.
 
     Args:
-        problems: at least one, all with the same number of pairs.
-        pad_id: token to fill up with; masked out, so any will do.
-        additive: the dtype of an additive mask, for attention that takes no boolean one (eager); None: boolean.
-    """
-    width, pairs = max(p.length for p in problems), len(problems[0].pairs)
-    ids, positions, segments = [], [], []
-    predicts: list[int] = []
-    target: list[int] = []
-    cell: list[int] = []
-    for row, problem in enumerate(problems):
-        shared = len(problem.prefix)
-        row_ids = list(problem.prefix)
-        row_positions = list(range(shared))
-        row_segments = [SHARED] * shared
-        for index, pair in enumerate(problem.pairs):
-            tokens = [*pair.suffix, *pair.answer]
-            first = row * width + len(row_ids) + len(pair.suffix)
-            predicts += range(first - 1, first - 1 + len(pair.answer))  # a token is predicted one place before it
-            target += pair.answer
-            cell += [row * pairs + index] * len(pair.answer)
-            row_ids += tokens
-            row_positions += range(shared, shared + len(tokens))
-            row_segments += [index + 1] * len(tokens)
-        rest = width - len(row_ids)
-        ids.append(row_ids + [pad_id] * rest)
-        positions.append(row_positions + [0] * rest)
-        segments.append(row_segments + [PADDING] * rest)
-    segments_BL = torch.tensor(segments, device=device)
-    return Packed(
-        ids_BL=torch.tensor(ids, device=device),
-        positions_BL=torch.tensor(positions, device=device),
-        mask_B1LL=_mask(segments_BL, additive),
-        predicts_T=torch.tensor(predicts, device=device),
-        target_T=torch.tensor(target, device=device),
-        cell_T=torch.tensor(cell, device=device),
-        pairs=pairs,
-    )
-
-
-def _mask(segments_BL: Tensor, additive: torch.dtype | None) -> Tensor:
-    """Which place may see which: causal, and only the shared part and the own pair."""
-    width = segments_BL.shape[1]
-    query_BL1, key_B1L = segments_BL[:, :, None], segments_BL[:, None, :]
-    causal_LL = torch.ones(width, width, dtype=torch.bool, device=segments_BL.device).tril()
-    seen_BLL = causal_LL & ((key_B1L == SHARED) | (key_B1L == query_BL1))
-    # Padding has a segment of its own and so sees itself: a softmax over nothing would be NaN.
-    mask_B1LL = seen_BLL[:, None]
-    if additive is None:
-        return mask_B1LL
-    return torch.zeros(mask_B1LL.shape, dtype=additive, device=segments_BL.device).masked_fill(
-        ~mask_B1LL, torch.finfo(additive).min
-    )
-
-
-def refuse_unsupported(loaded: Loaded) -> None:
-    """Refuse language models for which this objective would be silently wrong.
+        loaded: the model, for its masks, positions and padding token.
+        start: what every embedding starts from: the companions are its.
 
     Raises:
-        SeaError: the model changes its logits after the LM head, which is called here directly, or its layers see a
-            sliding window, which the packed mask does not have.
+        SeaError: the model's layers look at the sequence in a way that the packed masks do not have.
     """
-    model: Any = loaded.model
-    text = model.config.get_text_config()
-    scaled = {name: getattr(text, name, None) for name in ("final_logit_softcapping", "logits_scaling", "logit_scale")}
-    if changed := {name: value for name, value in scaled.items() if value not in (None, 1, 1.0)}:
-        raise SeaError(f"{loaded.name} changes its logits after the LM head ({changed}): not supported yet")
-    if "sliding_attention" in (getattr(text, "layer_types", None) or []):
-        raise SeaError(f"{loaded.name} has layers with a sliding window: not supported yet by the packed objective")
+
+    def __init__(self, loaded: Loaded, start: Encoded) -> None:
+        self.loaded, self.start, self.device = loaded, start, loaded.device
+        model: Any = loaded.model
+        text = model.config.get_text_config()
+        self.window: int | None = getattr(text, "sliding_window", None)
+        alone = "full_attention" if self.window is None else "sliding_attention"  # of models that do not list them
+        self.layers: set[str] = set(getattr(text, "layer_types", None) or [alone])
+        if not self.layers <= LAYER_TYPES:
+            raise SeaError(
+                f"{loaded.name} has layers of type {names(self.layers - LAYER_TYPES)}: the packed objective knows the "
+                f"masks of {names(LAYER_TYPES)}"
+            )
+        self.additive = loaded.dtype if model.config._attn_implementation == "eager" else None
+        pad = loaded.processor.tokenizer.pad_token_id
+        self.pad_id = pad if pad is not None else 0
+        self._shared: dict[tuple[int, ...], Tensor] = {}
+
+    def __call__(self, problems: Sequence[Problem]) -> Packed:
+        """Pack a batch: at least one problem, all with the same number of pairs."""
+        width, pairs = max(p.length for p in problems), len(problems[0].pairs)
+        ids, segments, places, positions = [], [], [], []
+        predicts: list[int] = []
+        target: list[int] = []
+        cell: list[int] = []
+        for row, problem in enumerate(problems):
+            shared_RL = self._shared_positions(problem.prefix)
+            shared = len(problem.prefix)
+            row_ids = list(problem.prefix)
+            row_segments = [SHARED] * shared
+            row_places = list(range(shared))  # in the sequence that the pair would be in alone
+            for index, pair in enumerate(problem.pairs):
+                tokens = [*pair.suffix, *pair.answer]
+                first = row * width + len(row_ids) + len(pair.suffix)
+                predicts += range(first - 1, first - 1 + len(pair.answer))  # a token is predicted one place before it
+                target += pair.answer
+                cell += [row * pairs + index] * len(pair.answer)
+                row_ids += tokens
+                row_segments += [index + 1] * len(tokens)
+                row_places += range(shared, shared + len(tokens))
+            rest = width - len(row_ids)
+            ids.append(row_ids + [self.pad_id] * rest)
+            segments.append(row_segments + [PADDING] * rest)
+            places.append(row_places + [0] * rest)
+            # After the slot comes text alone, so positions go on by one in each of the R counts.
+            after_1L = torch.tensor(places[-1][shared:])[None] - shared
+            positions.append(torch.cat([shared_RL[:, :-1], shared_RL[:, -1:] + after_1L], dim=1))
+        ids_BL = torch.tensor(ids, device=self.device)
+        return Packed(
+            ids_BL=ids_BL,
+            positions_RBL=torch.stack(positions, dim=1).to(self.device),
+            mask=self._masks(ids_BL, torch.tensor(segments, device=self.device), torch.tensor(places).to(self.device)),
+            predicts_T=torch.tensor(predicts, device=self.device),
+            target_T=torch.tensor(target, device=self.device),
+            cell_T=torch.tensor(cell, device=self.device),
+            pairs=pairs,
+        )
+
+    def _shared_positions(self, prefix: tuple[int, ...]) -> Tensor:
+        """(R, L + 1) positions of prefix and slot, which a run's samples share, and of the text token after them.
+
+        By the model's own rule if it has one: where text goes on after a clip is not always one past the largest.
+        """
+        if prefix not in self._shared:
+            rule = getattr(core(self.loaded.model), "get_rope_index", None)
+            positions_RL = torch.arange(len(prefix) + 1)[None]
+            if rule is not None:
+                ids_1L = torch.tensor([[*prefix, self.pad_id]], device=self.device)
+                beside = {name: value[None].to(self.device) for name, value in self.start.companions.items()}
+                known = inspect.signature(rule).parameters
+                given = {**beside, **self.loaded.token_types(ids_1L)}
+                positions_RL = rule(ids_1L, **{n: v for n, v in given.items() if n in known})[0][:, 0].cpu()
+            self._shared[prefix] = positions_RL
+        return self._shared[prefix]
+
+    def _masks(self, ids_BL: Tensor, segments_BL: Tensor, places_BL: Tensor) -> Tensor | dict[str, Tensor]:
+        """Which place may see which: causal, only the shared part and the own pair, and what its layers allow."""
+        width = segments_BL.shape[1]
+        query_BL1, key_B1L = segments_BL[:, :, None], segments_BL[:, None, :]
+        causal_LL = torch.ones(width, width, dtype=torch.bool, device=segments_BL.device).tril()
+        # Padding has a segment of its own and so sees itself: a softmax over nothing would be NaN.
+        own_BLL = (key_B1L == SHARED) | (key_B1L == query_BL1)
+        seen_BLL = causal_LL & own_BLL
+        in_slot_BL = ids_BL == self.loaded.chat.token_id
+        run_BL = (~in_slot_BL).cumsum(1)  # the same in slot tokens that follow each other: a frame, or the whole medium
+        each_other_BLL = in_slot_BL[:, :, None] & in_slot_BL[:, None, :] & (run_BL[:, :, None] == run_BL[:, None, :])
+        both_ways = self.loaded.spec.slot_sees_itself(core(self.loaded.model).config)
+        masks = {}
+        for kind in self.layers:
+            mask_BLL = seen_BLL | each_other_BLL if kind in both_ways else seen_BLL
+            if kind == "sliding_attention" and self.window is not None:
+                mask_BLL = mask_BLL & (places_BL[:, :, None] - places_BL[:, None, :] < self.window)
+            masks[kind] = self._as_taken(mask_BLL[:, None])
+        return masks if len(masks) > 1 else next(iter(masks.values()))
+
+    def _as_taken(self, mask_B1LL: Tensor) -> Tensor:
+        if self.additive is None:
+            return mask_B1LL
+        zeros_B1LL = torch.zeros(mask_B1LL.shape, dtype=self.additive, device=mask_B1LL.device)
+        return zeros_B1LL.masked_fill(~mask_B1LL, torch.finfo(self.additive).min)
 
 
-def evaluate(loaded: Loaded, packed: Packed, emb_BND: Tensor, companions: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+def evaluate(loaded: Loaded, packed: Packed, emb_B___: Tensor, start: Encoded) -> tuple[Tensor, Tensor]:
     """Token-mean negative log-likelihood of every pair's target, and whether greedy decoding would say it.
 
-    The splice must be installed. Only the places that predict an answer token reach the LM head.
+    The splice must be installed. Only the places that predict an answer token reach the LM head; what the model does to
+    its logits after it (scaling, soft caps) is the model's own code.
 
     Args:
-        emb_BND: the embeddings, in fp32; gradients flow to them.
-        companions: further inputs of the medium, one row per sample.
+        emb_B___: the embeddings, one per sample, in fp32; gradients flow to them.
+        start: what they started from: the companions are its.
 
     Returns:
         nll_BP in nats (fp32), and hit_B: every target token of every pair is the argmax.
     """
     model: Any = loaded.model
-    hidden_BLH = core(model)(
-        input_ids=packed.ids_BL,
-        attention_mask=packed.mask_B1LL,
-        position_ids=packed.positions_BL,
-        use_cache=False,
-        **{loaded.spec.argument: emb_BND},
-        **companions,
-    ).last_hidden_state
-    logits_TV = model.get_output_embeddings()(hidden_BLH.flatten(0, 1)[packed.predicts_T]).float()
-    nll_T = F.cross_entropy(logits_TV, packed.target_T, reduction="none")
+
+    def answers_only(_: Any, args: tuple[Tensor]) -> tuple[Tensor]:
+        hidden_BLH = args[0]
+        return (hidden_BLH.flatten(0, 1)[packed.predicts_T][None],)
+
+    beside = spread(loaded.spec, start.companions, emb_B___.shape[0])
+    hook = model.get_output_embeddings().register_forward_pre_hook(answers_only)
+    try:
+        logits_TV = model(
+            input_ids=packed.ids_BL,
+            attention_mask=packed.mask,
+            position_ids=packed.positions_RBL if packed.positions_RBL.shape[0] > 1 else packed.positions_RBL[0],
+            use_cache=False,
+            **{loaded.spec.argument: argument(loaded.spec, emb_B___)},
+            **{name: value.to(loaded.device) for name, value in beside.items()},
+            **loaded.token_types(packed.ids_BL),
+        ).logits[0]
+    finally:
+        hook.remove()
+    nll_T = F.cross_entropy(logits_TV.float(), packed.target_T, reduction="none")
     cells = packed.ids_BL.shape[0] * packed.pairs
     counts = torch.bincount(packed.cell_T, minlength=cells)
     nll_BP = nll_T.new_zeros(cells).index_add(0, packed.cell_T, nll_T).div(counts).view(-1, packed.pairs)

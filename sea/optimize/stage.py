@@ -83,14 +83,14 @@ def preview(work: Work, todo: int, waiting: int, loaded: Loaded) -> None:
     Raises:
         SeaError: the embeddings would not fit on the disk.
     """
-    start_ND, companions = loaded.blank_embedding()
-    per_sample = start_ND.numel() * loaded.dtype.itemsize + sum(c.numel() * c.itemsize for c in companions.values())
+    start = loaded.blank()
+    per_sample = sum(tensor.numel() * tensor.itemsize for tensor in start.tensors.values())
     frozen = sum(parameter.numel() for parameter in loaded.model.parameters())
     there = next(path for path in (work.run.path, *work.run.path.absolute().parents) if path.exists())
     free = shutil.disk_usage(there).free
     say(
         f"frozen: {frozen:,} parameters of {loaded.name} ({loaded.dtype}, {loaded.device}); "
-        f"optimised: one embedding {tuple(start_ND.shape)} a sample"
+        f"optimised: one embedding {tuple(start.emb.shape)} a sample"
     )
     say(
         f"to do: {todo} of {len(work.samples)} samples here, {waiting} in all, {waiting * per_sample / 2**20:.1f} MiB "

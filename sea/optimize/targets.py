@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sea.config import WordingConfig
 from sea.console import SeaError, names
-from sea.models.chat import Slot, split_at_slot
+from sea.models.chat import split_at_slot
 from sea.models.load import Loaded
 from sea.records import KINDS, Sample
 
@@ -67,7 +67,7 @@ def question_answers(sample: Sample, wording: WordingConfig, seed: int) -> list[
     ]
 
 
-def build(sample: Sample, wording: WordingConfig, seed: int, loaded: Loaded, slot: Slot) -> Problem:
+def build(sample: Sample, wording: WordingConfig, seed: int, loaded: Loaded, slot: str) -> Problem:
     """The packed problem of one sample.
 
     Raises:
@@ -81,7 +81,7 @@ def build(sample: Sample, wording: WordingConfig, seed: int, loaded: Loaded, slo
             answer = loaded.chat.answer(question, target, slot)
         except (SeaError, UnicodeError) as error:  # half of a surrogate pair is JSON, and no text
             raise UnusableError(str(error)) from error
-        before, suffix = split_at_slot(prompt, loaded.chat.placeholder_id)
+        before, suffix = split_at_slot(prompt, loaded.chat.token_id)
         if prefix is not None and tuple(before) != prefix:
             raise UnusableError("the chat template writes the question before the medium, so the pairs share no prefix")
         prefix = tuple(before)

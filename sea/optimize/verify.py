@@ -12,13 +12,12 @@ from collections.abc import Sequence
 
 import snowballstemmer
 import torch
-from torch import Tensor
 
 from sea.config import WordingConfig
 from sea.console import SeaError
-from sea.models.chat import Slot
 from sea.models.generate import answer
 from sea.models.load import Loaded
+from sea.models.wire import Encoded
 from sea.records import KINDS, Answer, Sample
 
 ARTICLES = {"a", "an", "the"}
@@ -50,7 +49,7 @@ def questions(kind: str, wording: WordingConfig) -> list[tuple[str, str]]:
     ]
 
 
-def check_questions(loaded: Loaded, slot: Slot, wording: WordingConfig, max_new_tokens: int) -> None:
+def check_questions(loaded: Loaded, slot: str, wording: WordingConfig, max_new_tokens: int) -> None:
     """Refuse questions that cannot be put to the model, before anything is spent on the embeddings.
 
     Raises:
@@ -72,9 +71,7 @@ def check_questions(loaded: Loaded, slot: Slot, wording: WordingConfig, max_new_
 def ask(
     loaded: Loaded,
     samples: Sequence[Sample],
-    emb_BND: Tensor,
-    companions: dict[str, Tensor],
-    slot: Slot,
+    items: Sequence[Encoded],
     wording: WordingConfig,
     max_new_tokens: int,
     batch_size: int,
@@ -82,8 +79,7 @@ def ask(
     """Put every held-out question to every embedding (the stored values); the splice must be installed.
 
     Args:
-        emb_BND: the embeddings as the store will hold them.
-        companions: what belongs beside them, one row per sample.
+        items: the embedding of each sample as the store will hold it.
         batch_size: prompts answered side by side; halves by itself when memory runs out.
 
     Returns:
@@ -98,10 +94,8 @@ def ask(
     done = 0
     while done < len(jobs):
         chunk = jobs[done : done + batch_size]
-        places = torch.tensor([place for place, _, _ in chunk])
-        prompts = [loaded.chat.prompt(question, slot) for _, _, question in chunk]
-        media = {loaded.spec.argument: emb_BND[places].to(loaded.device)}
-        media |= {name: value[places].to(loaded.device) for name, value in companions.items()}
+        prompts = [loaded.chat.prompt(question, items[place].slot) for place, _, question in chunk]
+        media = loaded.media([items[place] for place, _, _ in chunk])
         try:
             texts = answer(loaded, prompts, media, max_new_tokens)
         except torch.OutOfMemoryError as error:

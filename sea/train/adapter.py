@@ -12,7 +12,6 @@ from torch import Tensor
 
 from sea.config import ModelConfig
 from sea.console import SeaError, names, rank
-from sea.models.chat import Slot
 from sea.models.load import Checkpoint, Loaded, load
 from sea.models.splice import Splice
 from sea.records import disk_errors, read_json, write_json
@@ -135,10 +134,9 @@ def _same(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], what: str, 
 @torch.no_grad()
 def _largest_change(loaded: Loaded) -> float:
     """The largest change of a logit by the adapter, on a prompt about the blank embedding."""
-    emb_ND, companions = loaded.blank_embedding()
-    prompt = loaded.chat.prompt("Please describe it.", Slot(tuple(emb_ND.shape), companions))
-    media = {loaded.spec.argument: emb_ND[None], **{name: value[None] for name, value in companions.items()}}
-    ids_BL = torch.tensor([prompt], device=loaded.device)
+    blank = loaded.blank()
+    ids_BL = torch.tensor([loaded.chat.prompt("Please describe it.", blank.slot)], device=loaded.device)
+    media = loaded.media([blank]) | loaded.token_types(ids_BL)
     model: Any = loaded.model
     with Splice(model, loaded.family):
         with_adapter = model(input_ids=ids_BL, attention_mask=torch.ones_like(ids_BL), **media).logits

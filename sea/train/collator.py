@@ -1,6 +1,6 @@
 """Batches: ids padded on the right, and E of the rows that have a slot in the model's own media argument.
 
-Shape suffixes: B sequences (a DPO row makes two), L tokens, S sequences with a slot, N rows of E, D its width.
+Shape suffixes: B sequences (a DPO row makes two), L tokens.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sea.models.load import Loaded
+from sea.models.wire import Encoded, join
 from sea.train.embeddings import Embeddings
 from sea.train.rows import Example
 
@@ -25,7 +26,7 @@ class Collator:
     Args:
         examples: all rows as ids.
         embeddings: where E comes from.
-        loaded: for the padding token and the name of the media argument.
+        loaded: for the padding token, and for how its family takes media.
         targets: makes a trainer's own entries from the ids, the mask of the answers and the items of the dataset.
     """
 
@@ -39,7 +40,7 @@ class Collator:
         self.examples, self.embeddings, self.targets = examples, embeddings, targets
         pad = loaded.processor.tokenizer.pad_token_id
         self.pad_id = pad if pad is not None else loaded.stop_ids[0]
-        self.argument = loaded.spec.argument
+        self.loaded = loaded
 
     def __call__(self, items: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         """The batch of some items of the dataset (`row`: the place of the example)."""
@@ -58,14 +59,13 @@ class Collator:
         return {
             "input_ids": ids_BL,
             "attention_mask": used_BL,
+            **self.loaded.token_types(ids_BL),
             **self.targets(ids_BL, answer_BL, items),
             **self._media([example for example, _ in turns if example.row.store is not None]),
         }
 
     def _media(self, with_slot: Sequence[Example]) -> dict[str, Tensor]:
-        """emb_SND under the model's media argument, and the companions beside it."""
+        """E under the model's media argument, and the companions beside it."""
         if not with_slot:
             return {}
-        tensors = [self.embeddings.tensors(example.row) for example in with_slot]
-        stacked = {name: torch.stack([own[name] for own in tensors]) for name in tensors[0]}
-        return {self.argument if name == "embedding" else name: value for name, value in stacked.items()}
+        return join(self.loaded.spec, [Encoded.of(self.embeddings.tensors(example.row)) for example in with_slot])

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from sea.console import Progress, SeaError, names, rank, world_size
-from sea.models.chat import Slot
+from sea.models.wire import slot_text
 from sea.records import Row
 from sea.store import tensor_sha256
 
@@ -31,7 +31,7 @@ class Embeddings:
         self.folder = folder
         self._shards: dict[Path, Any] = {}
         self._kept: dict[str, dict[str, Tensor]] = {}  # per embedding: its companions, and E itself when all are small
-        self._slots: dict[str, Slot] = {}
+        self._slots: dict[str, str] = {}
         with_slot = sorted((row for row in rows if row.store is not None), key=lambda row: (self._path(row), row.id))
         missing = sorted({path for row in with_slot if not (path := self._path(row)).is_file()})
         if missing:
@@ -57,7 +57,7 @@ class Embeddings:
                     "dataset again: python -m sea.dataset ..."
                 )
             companions = {name: tensors[name] for name in row.companions}
-            self._slots[_name(row)] = Slot(tuple(tensors["embedding"].shape), companions)
+            self._slots[_name(row)] = slot_text(companions)
             self._kept[_name(row)] = tensors if in_memory else companions
             if not in_memory:
                 progress.update(done + 1)
@@ -80,8 +80,8 @@ class Embeddings:
                 f"cannot read {row.key} (row {row.id}) from {path}: {error}. The shard is damaged"
             ) from error
 
-    def slot(self, row: Row) -> Slot | None:
-        """What the row's E occupies in its prompt; None for a row without one."""
+    def slot(self, row: Row) -> str | None:
+        """What stands for the row's E in its prompt; None for a row without one."""
         return self._slots[_name(row)] if row.store is not None else None
 
     def tensors(self, row: Row) -> dict[str, Tensor]:

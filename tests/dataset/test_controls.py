@@ -56,7 +56,7 @@ def test_blank_is_one_embedding_of_the_model_itself(root):
     controls = Store(folder / "controls")
     assert len(controls.embeddings) == 1
     assert {(row.store, row.key) for row in rows} == {("controls", "blank")}
-    expected, _ = load(micro_model()).blank_embedding()
+    expected = load(micro_model()).blank().emb
     assert embedding_of(folder, rows[0]).equal(expected)
     record = controls.embeddings["blank"]
     assert (record.source, record.hit, record.sha256) == ("blank", False, rows[0].embedding_sha256)

@@ -1,27 +1,62 @@
-"""What the contract tests share: every family x modality on its tiny model, with random media, as a `Loaded`."""
-
-from pathlib import Path
+"""What the contract tests share: every family x modality on its tiny model, with random media."""
 
 import numpy as np
+import torch
 from PIL import Image
 
-from sea.models.load import Checkpoint, Loaded, assemble
+from sea.media import Sound, Video
+from sea.models.load import Loaded, load_tiny
 from sea.models.spec import available, family_module
 
-BLANKS = {"image": {"width": 40, "height": 36, "fill": 128}}
 CASES = [(name, modality) for name in available() for modality in family_module(name).FAMILY.modalities]
 
 
-def random_medium(modality: str, seed: int):
+def random_image(generator, width=40, height=36):
+    return Image.fromarray(generator.integers(0, 255, (height, width, 3), dtype=np.uint8))
+
+
+def random_medium(modality: str, seed: int, larger: bool = False):
+    """A medium of noise; `larger`: of another size than the others."""
     generator = np.random.default_rng(seed)
     if modality == "image":
-        return Image.fromarray(generator.integers(0, 255, (36, 40, 3), dtype=np.uint8))
+        return random_image(generator, *((40, 70) if larger else (40, 36)))
+    if modality == "video":
+        size = (40, 70) if larger else (40, 36)
+        return Video([random_image(generator, *size) for _ in range(4)], fps=2.0)
+    if modality == "audio":
+        seconds = 0.9 if larger else 0.5
+        return Sound(generator.normal(0, 0.1, round(16000 * seconds)).astype(np.float32), 16000)
     raise AssertionError(f"the contract tests do not know a random {modality} yet")
 
 
 def tiny(family: str, modality: str) -> Loaded:
-    module = family_module(family)
-    model, processor = module.tiny()
-    spec = module.FAMILY.modalities[modality]
-    checkpoint = Checkpoint(f"tiny-{family}", Path(), "0")
-    return assemble("tiny", checkpoint, model, processor, module.FAMILY, modality, spec, BLANKS[modality])
+    return load_tiny(family, modality)
+
+
+def padded(loaded, questions, items):
+    """Model inputs without any media: ids of the prompts, padded on the left, and what marks the slot."""
+    prompts = [loaded.chat.prompt(question, item.slot) for question, item in zip(questions, items, strict=True)]
+    width, pad = max(map(len, prompts)), loaded.processor.tokenizer.pad_token_id
+    ids = torch.tensor([[pad] * (width - len(own)) + own for own in prompts])
+    mask = torch.tensor([[0] * (width - len(own)) + [1] * len(own) for own in prompts])
+    return {"input_ids": ids, "attention_mask": mask, **loaded.token_types(ids)}
+
+
+def spliced_inputs(loaded, questions, items):
+    """Prompts about embeddings, from what a store keeps alone."""
+    return {**padded(loaded, questions, items), **loaded.media(items)}
+
+
+def real_inputs(loaded, questions, media, items):
+    """Prompts about raw media: what the model's own processor makes of them."""
+    spec = loaded.spec
+    if spec.process is None:
+        made = loaded.inputs(questions, media)
+        made[spec.argument] = made[spec.argument].to(loaded.dtype)
+        return made
+    parts = [spec.process(loaded.processor, medium) for medium in media]
+    names = (spec.argument, *spec.companions)
+    return {
+        **padded(loaded, questions, items),
+        **{name: torch.cat([torch.as_tensor(part[name]) for part in parts]) for name in names},
+    }

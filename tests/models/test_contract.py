@@ -5,15 +5,18 @@ import copy
 import pytest
 import torch
 
-from sea.models.chat import Slot, split_at_slot
+from sea.models.chat import split_at_slot
 from sea.models.generate import answer
+from sea.models.spec import SLOT_TEXT
 from sea.models.splice import Splice, core
-from sea.optimize.objective import evaluate, pack
+from sea.models.wire import Encoded, mixes
+from sea.optimize.objective import Packer, evaluate
 from sea.optimize.targets import Pair, Problem
 from sea.records import Sample
-from tests.models.contract import CASES, random_medium, tiny
+from tests.models.contract import CASES, padded, random_medium, real_inputs, spliced_inputs, tiny
 
 QUESTIONS = ["what is in the picture ?", "describe the image briefly please"]
+ONE = QUESTIONS[:1]
 
 
 @pytest.fixture(scope="module", params=CASES, ids="-".join)
@@ -22,146 +25,173 @@ def loaded(request):
 
 
 @pytest.fixture(scope="module")
-def encoded(loaded):
-    """Two prompts about two random media: the processor's inputs, and E = M(media) with its companions."""
-    media = [random_medium(loaded.modality, seed) for seed in (1, 2)]
-    inputs = loaded.inputs(QUESTIONS, media)
-    emb, companions = loaded.encode(media)
-    return inputs, emb, companions
+def media(loaded):
+    """Two media, of two sizes where the family takes them in one batch."""
+    return [random_medium(loaded.modality, 1), random_medium(loaded.modality, 2, larger=mixes(loaded.spec))]
 
 
-def spliced_inputs(loaded, inputs, emb):
-    return {**inputs, loaded.spec.argument: emb}
+@pytest.fixture(scope="module")
+def items(loaded, media):
+    return [loaded.encode([medium])[0] for medium in media]  # each alone: bit for bit what a forward of it computes
+
+
+def noisy(items):
+    return [Encoded(item.emb + item.emb.std() * torch.randn_like(item.emb), item.companions) for item in items]
 
 
 def test_there_are_families_to_test():
     assert ("llava", "image") in CASES
 
 
-def test_forward_of_e_equals_forward_of_the_medium(loaded, encoded):
-    inputs, emb, _ = encoded
-    expected = loaded.model(**inputs).logits
+def test_forward_of_e_equals_forward_of_the_medium(loaded, media, items):
+    """One medium bit for bit; two at once but for the rounding of other matrix shapes."""
+    expected = loaded.model(**real_inputs(loaded, ONE, media[:1], items[:1])).logits
+    both = loaded.model(**real_inputs(loaded, QUESTIONS, media, items)).logits
+    used = padded(loaded, QUESTIONS, items)["attention_mask"].bool()
     with Splice(loaded.model, loaded.family):
-        got = loaded.model(**spliced_inputs(loaded, inputs, emb)).logits
-        shifted = loaded.model(**spliced_inputs(loaded, inputs, emb.flip(0))).logits
+        got = loaded.model(**spliced_inputs(loaded, ONE, items[:1])).logits
+        changed = loaded.model(**spliced_inputs(loaded, ONE, noisy(items[:1]))).logits
+        together = loaded.model(**spliced_inputs(loaded, QUESTIONS, items)).logits
     assert torch.equal(got, expected)
-    assert not torch.allclose(shifted, expected, atol=1e-4)  # E is read, not passed by
+    assert torch.allclose(together[used], both[used], atol=1e-4, rtol=0)
+    assert not torch.allclose(changed, expected, atol=1e-2)  # E is read, not passed by
 
 
-def test_gradient_reaches_e_and_no_parameter(loaded, encoded):
-    inputs, emb, _ = encoded
-    emb = emb.clone().requires_grad_(True)
+def test_media_of_one_size_are_encoded_together_as_alone(loaded):
+    media = [random_medium(loaded.modality, seed) for seed in (3, 4)]
+    together = loaded.encode([media[0], random_medium(loaded.modality, 5, larger=True), media[1]])
+    for item, medium in zip((together[0], together[2]), media, strict=True):
+        (alone,) = loaded.encode([medium])
+        assert torch.allclose(item.emb, alone.emb, atol=1e-5)
+        assert item.slot == alone.slot
+        assert all(torch.equal(item.companions[name], alone.companions[name]) for name in alone.companions)
+    assert not torch.allclose(together[0].emb, together[2].emb, atol=1e-2)
+
+
+def test_gradient_reaches_e_and_no_parameter(loaded, items):
+    leaves = [item.emb.clone().requires_grad_(True) for item in items]
+    spliced = [Encoded(leaf, item.companions) for leaf, item in zip(leaves, items, strict=True)]
     with Splice(loaded.model, loaded.family):
-        loaded.model(**spliced_inputs(loaded, inputs, emb)).logits.square().mean().backward()
-    assert torch.isfinite(emb.grad).all()
-    assert (emb.grad.flatten(2).abs().amax(-1) > 0).all()  # every row of every sample
+        loaded.model(**spliced_inputs(loaded, QUESTIONS, spliced)).logits.square().mean().backward()
+    for leaf in leaves:
+        assert torch.isfinite(leaf.grad).all()
+        reached = leaf.grad.flatten(0, -2).abs().amax(-1) > 0
+        assert reached.float().mean() > 0.4  # families that cut margins or silence off after P leave some rows out
     assert all(parameter.grad is None for parameter in loaded.model.parameters())
 
 
-def test_greedy_generation_is_identical(loaded, encoded):
-    inputs, emb, companions = encoded
-    slot = Slot(tuple(emb.shape[1:]), companions)
-    prompts = [loaded.chat.prompt(question, slot) for question in QUESTIONS]
-    expected = answer(loaded, prompts, {loaded.spec.argument: inputs[loaded.spec.argument], **companions}, 12)
+def test_greedy_generation_is_identical(loaded, media, items):
+    prompts = [loaded.chat.prompt(question, item.slot) for question, item in zip(QUESTIONS, items, strict=True)]
+    own = real_inputs(loaded, QUESTIONS, media, items)
+    raw = {name: own[name] for name in (loaded.spec.argument, *loaded.spec.companions)}
+    expected = answer(loaded, prompts, raw, 12)
     with Splice(loaded.model, loaded.family):
-        got = answer(loaded, prompts, {loaded.spec.argument: emb, **companions}, 12)
+        got = answer(loaded, prompts, loaded.media(items), 12)
+        changed = answer(loaded, prompts, loaded.media(noisy(items)), 12)
     assert got == expected
     assert any(expected)
+    assert changed != expected
 
 
-def test_peft_wrapped_with_adapters_on_and_off(loaded, encoded):
+def test_peft_wrapped_with_adapters_on_and_off(loaded, media, items):
     from peft import LoraConfig, get_peft_model
 
-    inputs, emb, _ = encoded
-    plain = loaded.model(**inputs).logits
+    own = real_inputs(loaded, ONE, media[:1], items[:1])
+    plain = loaded.model(**own).logits
     model = get_peft_model(copy.deepcopy(loaded.model), LoraConfig(target_modules=loaded.family.lora, r=2))
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             parameter.data.normal_(generator=torch.Generator().manual_seed(0))
     assert not any("lora" in name for name, _ in core(model).get_submodule(loaded.spec.encoder).named_modules())
-    adapted = model(**inputs).logits
+    assert not any("lora" in name for name, _ in core(model).get_submodule(loaded.spec.projector).named_modules())
+    adapted = model(**own).logits
     assert not torch.allclose(adapted, plain, atol=1e-4)
     with Splice(model, loaded.family):
-        assert torch.equal(model(**spliced_inputs(loaded, inputs, emb)).logits, adapted)
+        assert torch.equal(model(**spliced_inputs(loaded, ONE, items[:1])).logits, adapted)
         with model.disable_adapter():
-            assert torch.equal(model(**spliced_inputs(loaded, inputs, emb)).logits, plain)
+            assert torch.equal(model(**spliced_inputs(loaded, ONE, items[:1])).logits, plain)
 
 
 def problem(loaded, slot, answers):
     """A packed problem of two pairs, with the answers given as texts."""
     pairs, prefix = [], []
     for name, question, text in zip(("content", "style"), QUESTIONS, answers, strict=True):
-        prefix, suffix = split_at_slot(loaded.chat.prompt(question, slot), loaded.chat.placeholder_id)
+        prefix, suffix = split_at_slot(loaded.chat.prompt(question, slot), loaded.chat.token_id)
         pairs.append(Pair(name, tuple(suffix), tuple(loaded.chat.answer(question, text, slot))))
     sample = Sample("x", "", "", "", True, "", "p", "product", "p", "", "", "")
     return Problem(sample, tuple(prefix), tuple(pairs))
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_packed_objective_equals_separate_forwards(loaded, encoded, attention):
+def test_packed_objective_equals_separate_forwards(loaded, items, attention):
     """In float64; the models' own norms compute in float32, which sets the tolerance."""
     twin = copy.copy(loaded)
     twin.model = copy.deepcopy(loaded.model).double()
     twin.model.set_attn_implementation(attention)
-    _, emb, companions = encoded
-    slot = Slot(tuple(emb.shape[1:]), companions)
+    start = items[0]
     problems = [
-        problem(loaded, slot, ["a red dog runs on green grass", "yes"]),
-        problem(loaded, slot, ["no", "cats sit on the mat near a blue lake"]),
+        problem(loaded, start.slot, ["a red dog runs on green grass", "yes"]),
+        problem(loaded, start.slot, ["no", "cats sit on the mat near a blue lake"]),
     ]
-    emb = emb.double().requires_grad_(True)
+    emb = torch.stack([item.emb for item in (items[0], *noisy(items[:1]))]).double().requires_grad_(True)
     with Splice(twin.model, twin.family):
-        packed = pack(problems, 0, emb.device, torch.float64 if attention == "eager" else None)
-        nll, hit = evaluate(twin, packed, emb, companions)
+        nll, hit = evaluate(twin, Packer(twin, start)(problems), emb, start)
         (grad,) = torch.autograd.grad(nll.sum(), emb)
         for row, item in enumerate(problems):
-            own = emb.detach()[row : row + 1].requires_grad_(True)
+            own = emb.detach()[row].requires_grad_(True)
             expected = []
             for pair in item.pairs:
                 ids = torch.tensor([[*item.prefix, *pair.suffix, *pair.answer]])
-                media = {twin.spec.argument: own, **{k: v[row : row + 1] for k, v in companions.items()}}
+                media = {**twin.media([Encoded(own, start.companions)]), **twin.token_types(ids)}
                 logits = twin.model(input_ids=ids, attention_mask=torch.ones_like(ids), **media).logits
                 predicted = logits[0, -len(pair.answer) - 1 : -1]
                 expected.append(torch.nn.functional.cross_entropy(predicted, torch.tensor(pair.answer)))
-            assert torch.allclose(nll[row].double(), torch.stack(expected), atol=1e-6, rtol=0)
+            assert torch.allclose(nll[row].double(), torch.stack(expected).double(), atol=1e-6, rtol=0)
             (own_grad,) = torch.autograd.grad(sum(expected), own)
-            assert torch.allclose(grad[row], own_grad[0], atol=1e-6, rtol=0)
-            assert own_grad.abs().max() > 1e-3  # the tolerance above means something
+            assert torch.allclose(grad[row], own_grad, atol=1e-6, rtol=0)
+            assert own_grad.abs().max() > 1e-4  # the tolerance above means something
     assert not hit.any()
 
 
-def test_hit_means_that_greedy_decoding_says_the_target(loaded, encoded):
+def test_hit_means_that_greedy_decoding_says_the_target(loaded, items):
     """What the model itself answers to the two questions is taken for the target: then, and only then, it is a hit."""
-    _, emb, companions = encoded
-    slot = Slot(tuple(emb.shape[1:]), companions)
-    base = problem(loaded, slot, ["no", "yes"])
+    base = problem(loaded, items[0].slot, ["no", "yes"])
     with Splice(loaded.model, loaded.family):
         said = []
         for pair in base.pairs:
             ids = torch.tensor([[*base.prefix, *pair.suffix]])
-            media = {loaded.spec.argument: emb[:1], **{k: v[:1] for k, v in companions.items()}}
             for _ in range(6):
+                media = {**loaded.media(items[:1]), **loaded.token_types(ids)}
                 logits = loaded.model(input_ids=ids, attention_mask=torch.ones_like(ids), **media).logits
                 ids = torch.cat([ids, logits[:, -1:].argmax(-1)], 1)
             said.append(tuple(ids[0, -6:].tolist()))
         pairs = tuple(Pair(p.name, p.suffix, own) for p, own in zip(base.pairs, said, strict=True))
         wrong = (pairs[0], Pair("style", pairs[1].suffix, (*said[1][:-1], said[1][-1] ^ 1)))
-        packed = pack([Problem(base.sample, base.prefix, p) for p in (pairs, wrong)], 0, emb.device, None)
-        both = {name: value[:1].repeat(2, *[1] * (value.ndim - 1)) for name, value in companions.items()}
-        _, hit = evaluate(loaded, packed, emb[:1].repeat(2, 1, 1), both)
+        packed = Packer(loaded, items[0])([Problem(base.sample, base.prefix, p) for p in (pairs, wrong)])
+        _, hit = evaluate(loaded, packed, torch.stack([items[0].emb] * 2), items[0])
     assert hit.tolist() == [True, False]
 
 
-def test_rebuilt_ids_equal_the_processors(loaded, encoded):
-    inputs, emb, companions = encoded
-    for row, question in enumerate(QUESTIONS):
-        own = {name: value[row] for name, value in companions.items()}
-        ids = inputs["input_ids"][row][inputs["attention_mask"][row] == 1]
-        assert loaded.chat.prompt(question, Slot(tuple(emb.shape[1:]), own)) == ids.tolist()
+def test_rebuilt_ids_equal_the_processors(loaded, media, items):
+    if loaded.spec.process is not None:
+        pytest.skip("docs/families.md: the processor writes no prompt about this medium here")
+    inputs = loaded.inputs(QUESTIONS, media)
+    rebuilt = padded(loaded, QUESTIONS, items)
+    assert torch.equal(rebuilt["input_ids"], inputs["input_ids"])
+    for name in set(rebuilt) & set(inputs):
+        assert torch.equal(rebuilt[name], inputs[name]), name
 
 
-def test_restoring_the_splice_restores_the_model(loaded, encoded):
-    inputs, emb, _ = encoded
+def test_what_is_stored_beside_e_is_all_that_a_prompt_and_a_forward_need(loaded, items):
+    assert set(items[0].companions) == {*loaded.spec.companions, SLOT_TEXT}
+    assert all(isinstance(value, torch.Tensor) for value in items[0].tensors.values())
+    again = Encoded.of(items[0].tensors)
+    assert torch.equal(again.emb, items[0].emb)
+    assert again.slot == items[0].slot
+
+
+def test_restoring_the_splice_restores_the_model(loaded, media, items):
+    inputs = real_inputs(loaded, ONE, media[:1], items[:1])
     before = {name: type(module) for name, module in loaded.model.named_modules()}
     weights = {name: value.clone() for name, value in loaded.model.state_dict().items()}
     expected = loaded.model(**inputs).logits
@@ -169,30 +199,31 @@ def test_restoring_the_splice_restores_the_model(loaded, encoded):
     assert splice.installed
     with splice.off():
         assert torch.equal(loaded.model(**inputs).logits, expected)
-    loaded.model(**spliced_inputs(loaded, inputs, emb))
+    loaded.model(**spliced_inputs(loaded, ONE, items[:1]))
     splice.restore()
     assert {name: type(module) for name, module in loaded.model.named_modules()} == before
     assert all(torch.equal(value, weights[name]) for name, value in loaded.model.state_dict().items())
     assert torch.equal(loaded.model(**inputs).logits, expected)
 
 
-def test_splices_may_be_nested_and_leave_the_model_as_they_found_it(loaded, encoded):
-    inputs, emb, _ = encoded
+def test_splices_may_be_nested_and_leave_the_model_as_they_found_it(loaded, media, items):
+    inputs = real_inputs(loaded, ONE, media[:1], items[:1])
     expected = loaded.model(**inputs).logits
     outer, inner = Splice(loaded.model, loaded.family), Splice(loaded.model, loaded.family)
     with outer:
         with inner, inner:
-            assert torch.equal(loaded.model(**spliced_inputs(loaded, inputs, emb)).logits, expected)
+            assert torch.equal(loaded.model(**spliced_inputs(loaded, ONE, items[:1])).logits, expected)
         assert inner.installed
         with inner.off():  # also when another one installed it
             assert torch.equal(loaded.model(**inputs).logits, expected)
-        assert torch.equal(inner.encode(inputs, loaded.modality), emb)
-        assert torch.equal(loaded.model(**spliced_inputs(loaded, inputs, emb)).logits, expected)
+        (again,) = loaded.encode(media[:1])
+        assert torch.equal(again.emb, items[0].emb)
+        assert torch.equal(loaded.model(**spliced_inputs(loaded, ONE, items[:1])).logits, expected)
     assert not outer.installed
 
 
-def test_splice_is_restored_after_an_error(loaded, encoded):
-    inputs, _, _ = encoded
+def test_splice_is_restored_after_an_error(loaded, media, items):
+    inputs = real_inputs(loaded, ONE, media[:1], items[:1])
     with pytest.raises(ZeroDivisionError), Splice(loaded.model, loaded.family):
         raise ZeroDivisionError
     assert loaded.model(**inputs).logits.isfinite().all()

@@ -7,7 +7,6 @@ import torch
 
 from sea.config import OptimizeConfig, compose
 from sea.console import SeaError
-from sea.models.chat import Slot
 from sea.models.generate import answer
 from sea.models.load import load, locate, resolve_device, resolve_dtype
 from sea.models.spec import family_module
@@ -38,9 +37,9 @@ def test_a_folder_loads_frozen_and_answers_as_the_model_it_was_saved_from(llava,
     loaded = load(model_config(id=str(folder)))
     assert not any(p.requires_grad for p in loaded.model.parameters())
     assert not loaded.model.training
-    emb, companions = loaded.blank_embedding()
-    assert emb.shape == (16, 32)
-    slot = Slot(tuple(emb.shape), companions)
+    blank = loaded.blank()
+    assert blank.emb.shape == (16, 32)
+    slot = blank.slot
     prompt = loaded.chat.prompt("what is in the picture ?", slot)
     assert prompt == llava.chat.prompt("what is in the picture ?", slot)
 
@@ -125,19 +124,18 @@ def test_auto_is_float32_on_cpu_and_bfloat16_elsewhere():
 
 
 def test_wrong_blank_settings_are_named(llava):
-    llava_blank, llava.blank = llava.blank, {"seconds": 3}
+    own, llava.blank_settings = llava.blank_settings, {"seconds": 3}
     try:
         with pytest.raises(SeaError, match="does not fit the image"):
-            llava.blank_embedding()
+            llava.blank()
     finally:
-        llava.blank = llava_blank
+        llava.blank_settings = own
 
 
 def test_greedy_ignores_the_checkpoints_generation_settings(llava):
     """A checkpoint's repetition penalty or sampling must not reach a measurement."""
-    emb, companions = llava.encode([llava.spec.blank(**llava.blank)])
-    prompts = [llava.chat.prompt("describe the image", Slot(tuple(emb.shape[1:]), companions))]
-    media = {"pixel_values": llava.inputs(["."], [llava.spec.blank(**llava.blank)])["pixel_values"]}
+    prompts = [llava.chat.prompt("describe the image", llava.blank().slot)]
+    media = {"pixel_values": llava.inputs(["."], [llava.spec.blank(**llava.blank_settings)])["pixel_values"]}
     expected = answer(llava, prompts, media, 10)
     own = llava.model.generation_config
     own.repetition_penalty, own.do_sample, own.temperature, own.suppress_tokens = 50.0, True, 9.0, list(range(3, 200))
@@ -170,7 +168,7 @@ def test_a_template_without_end_of_turn_gets_eos(llava):
 
 
 def test_a_placeholder_inside_the_text_is_refused(llava):
-    slot = Slot((16, 32), {})
+    slot = "<image>" * 16
     with pytest.raises(SeaError, match="special tokens <image>"):
         llava.chat.prompt("what is <image> ?", slot)
     with pytest.raises(SeaError, match="special tokens <image>"):
@@ -190,11 +188,10 @@ def test_an_adapter_is_loaded_frozen_and_changes_the_answer(llava, folder, tmp_p
     wrapped.save_pretrained(tmp_path / "adapter")
     adapted = load(model_config(id=str(folder)), adapter=str(tmp_path / "adapter"))
     assert not any(p.requires_grad for p in adapted.model.parameters())
-    inputs = base.inputs(["describe the image"], [base.spec.blank(**base.blank)])
+    inputs = base.inputs(["describe the image"], [base.spec.blank(**base.blank_settings)])
     assert torch.equal(adapted.model(**inputs).logits, wrapped.eval()(**inputs).logits)
     assert not torch.allclose(adapted.model(**inputs).logits, base.model(**inputs).logits, atol=1e-3)
-    emb, companions = adapted.blank_embedding()
-    prompts = [adapted.chat.prompt("describe the image", Slot(tuple(emb.shape), companions))]
+    prompts = [adapted.chat.prompt("describe the image", adapted.blank().slot)]
     assert len(answer(adapted, prompts, {"pixel_values": inputs["pixel_values"]}, 5)) == 1
 
 
@@ -290,6 +287,6 @@ def test_a_chat_template_that_fails_is_said(llava):
         llava.processor.chat_template = template
         try:
             with pytest.raises(SeaError, match="chat template"):
-                llava.chat.prompt("describe", Slot((16, 32), {}))
+                llava.chat.prompt("describe", "<image>" * 16)
         finally:
             llava.processor.chat_template = own

@@ -7,7 +7,9 @@ import torch
 
 import sea.optimize.loop as loop_module
 from sea.console import SeaError
+from sea.models.splice import Splice
 from sea.optimize import optimize
+from sea.optimize.objective import Packer, evaluate
 from sea.optimize.optimizers import adam, fresh_state, normalized
 
 # Batch size changes the rounding of matrix products; over some tens of steps that grows to this, relative to E's RMS.
@@ -78,9 +80,9 @@ def test_the_model_is_left_as_it_was(micro, samples, settings):
 
 
 def test_the_model_reads_real_media_whenever_results_are_out(micro, samples, settings):
-    expected, _ = micro.blank_embedding()
+    expected = micro.blank().emb
     for _ in optimize(micro, samples[:8], settings):
-        assert torch.equal(micro.blank_embedding()[0], expected)
+        assert torch.equal(micro.blank().emb, expected)
 
 
 def test_a_finished_sample_leaves_and_the_next_enters(micro, samples, settings):
@@ -95,11 +97,11 @@ def test_a_finished_sample_leaves_and_the_next_enters(micro, samples, settings):
 def test_memory_running_out_halves_the_batch_and_loses_nothing(micro, samples, settings, alone, monkeypatch, capsys):
     real, calls = loop_module.evaluate, []
 
-    def short_of_memory(loaded, packed, emb, companions):
+    def short_of_memory(loaded, packed, emb, start):
         calls.append(len(emb))
         if len(emb) > 2 and len(calls) > 4:  # memory goes short only once some steps are done
             raise torch.OutOfMemoryError("out of memory")
-        return real(loaded, packed, emb, companions)
+        return real(loaded, packed, emb, start)
 
     monkeypatch.setattr(loop_module, "evaluate", short_of_memory)
     agree(run(micro, samples, settings, batch_size=8)[0], alone)
@@ -124,8 +126,8 @@ def test_a_sample_that_goes_to_nan_is_set_aside_and_harms_no_neighbour(micro, sa
     victim = samples[3].id
     real = loop_module.evaluate
 
-    def poisoned(loaded, packed, emb, companions):
-        nll, hit = real(loaded, packed, emb, companions)
+    def poisoned(loaded, packed, emb, start):
+        nll, hit = real(loaded, packed, emb, start)
         rows = [problem.sample.id == victim for problem in poisoned.loop_problems()]
         return nll + torch.where(torch.tensor(rows)[:, None], torch.nan, 0.0), hit
 
@@ -186,8 +188,6 @@ def test_a_zero_gradient_moves_nothing():
 def test_hit_and_losses_are_those_of_the_stored_value(samples, settings, alone, dtype, attention):
     """What the record says is measured again on the tensor that the store would hold, in the model's own dtype."""
     from sea.models.load import load
-    from sea.models.splice import Splice
-    from sea.optimize.objective import evaluate, pack
 
     model = load(dataclasses.replace(settings.model, dtype=dtype, attention=attention))
     for results in optimize(model, samples[:6], settings):
@@ -195,9 +195,9 @@ def test_hit_and_losses_are_those_of_the_stored_value(samples, settings, alone, 
         problems = problems_of(model, [s for s in samples if s.id in embeddings], settings)
         emb = torch.stack([embeddings[p.sample.id][1]["embedding"] for p in problems])
         assert emb.dtype == getattr(torch, dtype)
-        additive = model.dtype if attention == "eager" else None
+        start = model.blank()
         with Splice(model.model, model.family), torch.no_grad():
-            nll, hit = evaluate(model, pack(problems, 0, model.device, additive), emb, {})
+            nll, hit = evaluate(model, Packer(model, start)(problems), emb, start)
         for row, problem in enumerate(problems):
             record = embeddings[problem.sample.id][0]
             assert record.hit == bool(hit[row])
@@ -208,17 +208,15 @@ def test_hit_and_losses_are_those_of_the_stored_value(samples, settings, alone, 
 
 
 def problems_of(model, samples, settings):
-    from sea.models.chat import Slot
     from sea.optimize.targets import build
 
-    start, companions = model.blank_embedding()
-    slot = Slot(tuple(start.shape), companions)
+    slot = model.blank().slot
     return [build(sample, settings.wording, settings.seed, model, slot) for sample in samples]
 
 
 def test_step_size_is_relative_to_the_start(micro, samples, settings):
     """The first step of normalised descent moves E by step_size times the RMS of the start, whatever the scale."""
-    start, _ = micro.blank_embedding()
+    start = micro.blank().emb
     found, _ = run(micro, samples[:2], settings, max_steps=1, step_size=0.03)
     for _, emb in found.values():
         moved = (emb - start).square().mean().sqrt() / start.square().mean().sqrt()
@@ -228,12 +226,12 @@ def test_step_size_is_relative_to_the_start(micro, samples, settings):
 def test_the_batch_loss_is_a_sum(micro, samples, settings):
     """Each sample's gradient is the one it has alone, not divided by the number of its neighbours."""
     problems = problems_of(micro, samples[:3], settings)
-    start, companions = micro.blank_embedding()
+    start = micro.blank()
 
     def gradient(chosen):
-        loop = loop_module.Loop(micro, chosen, start, companions, settings.optim)
+        loop = loop_module.Loop(micro, chosen, start, settings.optim)
         active = loop._refill(None)
-        return loop._gradient(active, loop._pack(active))[2]
+        return loop._gradient(active, loop.pack(active.problems))[2]
 
     together, alone_ = gradient(problems), gradient(problems[:1])
     assert torch.allclose(together[:1], alone_, rtol=1e-3, atol=1e-6 * alone_.abs().max())
@@ -283,13 +281,26 @@ def test_a_sample_that_does_not_fit_alone_is_set_aside(micro, samples, settings,
     agree(found, {key: value for key, value in alone.items() if key != longest})
 
 
-@pytest.mark.parametrize(
-    ("setting", "value", "message"),
-    [("final_logit_softcapping", 30.0, "after the LM head"), ("layer_types", ["sliding_attention"], "sliding window")],
-)
-def test_models_for_which_the_objective_would_be_wrong_are_refused(
-    micro, samples, settings, monkeypatch, setting, value, message
-):
-    monkeypatch.setattr(micro.model.config.get_text_config(), setting, value, raising=False)
-    with pytest.raises(SeaError, match=message):
+def test_models_whose_layers_see_otherwise_are_refused(micro, samples, settings, monkeypatch):
+    monkeypatch.setattr(micro.model.config.get_text_config(), "layer_types", ["chunked_attention"], raising=False)
+    with pytest.raises(SeaError, match="layers of type chunked_attention"):
         run(micro, samples[:1], settings)
+
+
+def test_what_a_model_does_to_its_logits_is_in_the_loss(micro, samples, settings, monkeypatch):
+    """The LM head sees the answers alone, and what the model's own forward does after it stays."""
+    start, problems = micro.blank(), problems_of(micro, samples[:2], settings)
+    emb, own, widths = torch.stack([start.emb] * 2), type(micro.model).forward, []
+
+    def scaled(self, *args, **kwargs):
+        output = own(self, *args, **kwargs)
+        widths.append(output.logits.shape[:2].numel())
+        output.logits = output.logits * 0.5
+        return output
+
+    with Splice(micro.model, micro.family):
+        plain, _ = evaluate(micro, Packer(micro, start)(problems), emb, start)
+        monkeypatch.setattr(type(micro.model), "forward", scaled)
+        changed, _ = evaluate(micro, Packer(micro, start)(problems), emb, start)
+    assert not torch.allclose(plain, changed, atol=1e-2)
+    assert widths == [sum(len(pair.answer) for problem in problems for pair in problem.pairs)]

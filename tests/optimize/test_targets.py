@@ -4,7 +4,6 @@ import dataclasses
 
 import pytest
 
-from sea.models.chat import Slot
 from sea.optimize.targets import UnusableError, build, question_answers
 from sea.records import Sample
 
@@ -55,18 +54,17 @@ def test_style_is_drawn_by_seed_and_id(settings):
     ],
 )
 def test_unusable_samples_carry_the_reason(micro, settings, changes, reason):
-    start, companions = micro.blank_embedding()
     with pytest.raises(UnusableError, match=reason):
-        build(make(**changes), settings.wording, 0, micro, Slot(tuple(start.shape), companions))
+        build(make(**changes), settings.wording, 0, micro, micro.blank().slot)
 
 
 def test_problem_spans(micro, settings):
-    start, companions = micro.blank_embedding()
-    slot = Slot(tuple(start.shape), companions)
+    start = micro.blank()
+    slot = start.slot
     problem = build(ACTIVITY, settings.wording, 0, micro, slot)
     decode = micro.processor.tokenizer.decode
-    assert problem.prefix.count(micro.chat.placeholder_id) == start.shape[0]
-    assert problem.prefix[-1] == micro.chat.placeholder_id
+    assert problem.prefix.count(micro.chat.token_id) == start.emb.shape[0]
+    assert problem.prefix[-1] == micro.chat.token_id
     content, style = problem.pairs
     assert "briefly describe the activity" in decode(content.suffix)
     assert decode(content.answer[:-1]).strip() == "In the image, a person is stealing a car."

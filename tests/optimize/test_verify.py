@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from sea.console import SeaError
-from sea.models.chat import Slot
 from sea.models.splice import Splice
+from sea.models.wire import Encoded
 from sea.optimize.verify import ask, check_questions, normalised, questions, states_phrase, verified
 from sea.records import Answer
 
@@ -54,11 +54,10 @@ def test_audit_has_no_say_in_the_filter():
 
 def test_answers_belong_to_their_embedding(micro, samples, settings):
     """The encoding of a blank image states no phrase; asked in chunks or at once, answers are the same."""
-    start, companions = micro.blank_embedding()
-    emb = torch.stack([start, start + 3 * start.std()])
-    slot = Slot(tuple(start.shape), companions)
+    start = micro.blank()
+    items = [start, Encoded(start.emb + 3 * start.emb.std(), start.companions)]
     with Splice(micro.model, micro.family):
-        chunks = [ask(micro, samples[:2], emb, {}, slot, settings.wording, 24, batch_size) for batch_size in (1, 3, 64)]
+        chunks = [ask(micro, samples[:2], items, settings.wording, 24, batch_size) for batch_size in (1, 3, 64)]
     assert chunks[0] == chunks[1] == chunks[2]
     assert [len(answers) for answers in chunks[0]] == [5, 5]
     assert not any(answer.states_phrase for answer in chunks[0][0])
@@ -68,8 +67,8 @@ def test_answers_belong_to_their_embedding(micro, samples, settings):
 def test_memory_running_out_while_asking_halves_the_batch(micro, samples, settings, monkeypatch):
     import sea.optimize.verify as module
 
-    start, _ = micro.blank_embedding()
-    emb, slot, sizes, real = torch.stack([start, start + 1.0]), Slot(tuple(start.shape), {}), [], module.answer
+    start = micro.blank()
+    items, sizes, real = [start, Encoded(start.emb + 1.0, start.companions)], [], module.answer
 
     def short_of_memory(loaded, prompts, media, max_new_tokens):
         sizes.append(len(prompts))
@@ -78,13 +77,13 @@ def test_memory_running_out_while_asking_halves_the_batch(micro, samples, settin
         return real(loaded, prompts, media, max_new_tokens)
 
     with Splice(micro.model, micro.family):
-        expected = ask(micro, samples[:2], emb, {}, slot, settings.wording, 8, 64)
+        expected = ask(micro, samples[:2], items, settings.wording, 8, 64)
         monkeypatch.setattr(module, "answer", short_of_memory)
-        assert ask(micro, samples[:2], emb, {}, slot, settings.wording, 8, 64) == expected
+        assert ask(micro, samples[:2], items, settings.wording, 8, 64) == expected
         assert sizes == [10, 5, 2, 2, 2, 2, 2]
         monkeypatch.setattr(module, "answer", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("none")))
         with pytest.raises(SeaError, match="out of memory on a single prompt"):
-            ask(micro, samples[:1], emb[:1], {}, slot, settings.wording, 8, 64)
+            ask(micro, samples[:1], items[:1], settings.wording, 8, 64)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +92,6 @@ def test_memory_running_out_while_asking_halves_the_batch(micro, samples, settin
      ("What?", 10**6, "max_new_tokens=1000000 need")],
 )  # fmt: skip
 def test_questions_that_cannot_be_asked_are_refused_before_the_work(micro, settings, question, new_tokens, message):
-    start, companions = micro.blank_embedding()
     settings.wording.audit[0].activity = question
     with pytest.raises(SeaError, match=message):
-        check_questions(micro, Slot(tuple(start.shape), companions), settings.wording, new_tokens)
+        check_questions(micro, micro.blank().slot, settings.wording, new_tokens)

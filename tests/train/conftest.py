@@ -36,16 +36,16 @@ def samples() -> list[TextSample]:
 
 def write_store(folder: Path, ids: Sequence[str], loaded: Loaded, scale: float = 1.0) -> Store:
     """A store of the blank embedding plus noise of its own for each id."""
-    start_ND, _ = loaded.blank_embedding()
+    start = loaded.blank()
     writer = Writer(folder, "p1of1-r0")
     batch = []
     for number, key in enumerate(ids):
-        noise = torch.randn(start_ND.shape, generator=torch.Generator().manual_seed(number))
+        noise = torch.randn(start.emb.shape, generator=torch.Generator().manual_seed(number))
         record = Embedding(
             key, "", "", "", [], "", [], loaded.modality, "synthetic", {}, 1, 0.0, True, True, True, [], 0,
             loaded.checkpoint.id, loaded.checkpoint.revision,
         )  # fmt: skip
-        batch.append((record, {"embedding": start_ND + scale * start_ND.std() * noise}))
+        batch.append((record, {**start.tensors, "embedding": start.emb + scale * start.emb.std() * noise}))
     writer.add(batch)
     writer.close()
     return Store(folder)

@@ -45,7 +45,7 @@ def test_the_prompt_is_the_one_that_the_model_is_asked_with(data, micro):
     made = batch(data, micro, "sft", [0])
     prompt = micro.chat.prompt(rows[0].prompt, embeddings.slot(rows[0]))
     assert made["input_ids"][0, : len(prompt)].tolist() == prompt
-    assert prompt.count(micro.chat.placeholder_id) == embeddings.slot(rows[0]).shape[0]
+    assert prompt.count(micro.chat.token_id) == embeddings.tensors(rows[0])["embedding"].shape[0]
 
 
 def test_the_media_argument_holds_the_rows_with_a_slot_in_order(data, micro):

@@ -6,18 +6,10 @@ E = hidden_states[vision_feature_layer] without its first row: (576, 1024) for L
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
-
-from torch import Tensor
 
 from sea.media import blank_image
 from sea.models.spec import Family, Modality
-
-
-def _expanded(processor: Any, shape: Sequence[int], _: Mapping[str, Tensor]) -> str:
-    return str(processor.image_token) * shape[0]  # one placeholder per row of E
-
 
 FAMILY = Family(
     modalities={
@@ -26,12 +18,12 @@ FAMILY = Family(
             encoder="vision_tower",
             projector="multi_modal_projector",
             emitter="hidden",
+            wire="1ND",
             layers=lambda config: config.vision_feature_layer,
             first_row_dropped=lambda config: config.vision_feature_select_strategy == "default",
-            media="images",
+            media=lambda image: {"images": [[image]]},
             blank=blank_image,
             placeholder=lambda processor: str(processor.image_token),
-            expanded=_expanded,
         )
     },
     lora=r".*language_model\.layers\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)",
