@@ -1,4 +1,6 @@
-"""How a YAML's name becomes code: the module of that name in a package, and its function called with the args."""
+"""How a name becomes code: a YAML's (the module of that name in a package, its function called with the args), and a
+package's own (fetched from its modules when they are asked for).
+"""
 
 from __future__ import annotations
 
@@ -48,3 +50,18 @@ def build(component: Callable[..., Any], args: dict[str, Any], setting: str) -> 
                 f"{setting}.{name}={value} is of the wrong type: it must be {getattr(hint, '__name__', hint)}"
             )
     return component(**args)
+
+
+def lazily(package: str, homes: dict[str, str]) -> Callable[[str], Any]:
+    """The `__getattr__` of a package (PEP 562) whose names are fetched when asked for, so that `--help` needs no torch.
+
+    Args:
+        homes: public name -> the module of the package that holds it.
+    """
+
+    def fetch(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+
+    return fetch

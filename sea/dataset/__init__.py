@@ -6,17 +6,13 @@ fetched when they are asked for, so that `--help` starts without torch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sea.components import lazily
 
 if TYPE_CHECKING:
     from sea.dataset.rows import Built, build
 
 __all__ = ["Built", "build"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from sea.dataset import rows
-
-    return getattr(rows, name)
+__getattr__ = lazily(__name__, {"Built": "rows", "build": "rows"})

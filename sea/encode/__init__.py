@@ -7,17 +7,13 @@ so that `--help` starts without torch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sea.components import lazily
 
 if TYPE_CHECKING:
     from sea.encode.embed import Results, encode
 
 __all__ = ["Results", "encode"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from sea.encode import embed
-
-    return getattr(embed, name)
+__getattr__ = lazily(__name__, {"Results": "embed", "encode": "embed"})

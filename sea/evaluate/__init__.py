@@ -7,8 +7,9 @@ when they are asked for, so that `--help` starts without torch.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sea.components import lazily
 
 if TYPE_CHECKING:
     from sea.evaluate.benchmarks import Attack, read
@@ -18,10 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Attack", "Judge", "load_judge", "measure", "read", "respond", "verdicts"]
 
-_HOMES = {"Attack": "benchmarks", "read": "benchmarks", "measure": "metrics", "respond": "respond"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'judges')}"), name)
+__getattr__ = lazily(
+    __name__,
+    {
+        "Attack": "benchmarks",
+        "Judge": "judges",
+        "load_judge": "judges",
+        "measure": "metrics",
+        "read": "benchmarks",
+        "respond": "respond",
+        "verdicts": "judges",
+    },
+)

@@ -7,17 +7,13 @@ without torch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sea.components import lazily
 
 if TYPE_CHECKING:
     from sea.optimize.embed import Results, optimize
 
 __all__ = ["Results", "optimize"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from sea.optimize import embed
-
-    return getattr(embed, name)
+__getattr__ = lazily(__name__, {"Results": "embed", "optimize": "embed"})

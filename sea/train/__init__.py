@@ -7,17 +7,13 @@ names are fetched when they are asked for, so that `--help` starts without torch
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sea.components import lazily
 
 if TYPE_CHECKING:
     from sea.train.fit import build, train
 
 __all__ = ["build", "train"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from sea.train import fit
-
-    return getattr(fit, name)
+__getattr__ = lazily(__name__, {"build": "fit", "train": "fit"})
