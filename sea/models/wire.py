@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sea.console import SeaError
+from sea.console import SeaError, names
 from sea.models.spec import SLOT_TEXT, Modality
 
 
@@ -52,8 +52,44 @@ def as_slot_text(text: str) -> Tensor:
     return torch.tensor(list(text.encode()), dtype=torch.uint8)
 
 
-def argument(spec: Modality, emb_B___: Tensor) -> Tensor:
-    """The media argument of a batch of embeddings of one shape, (B, *shape of E); gradients pass."""
+def refuse_foreign(spec: Modality, item: Encoded, like: Encoded, what: str) -> None:
+    """Refuse what this model could not have encoded, before it is given to it.
+
+    Args:
+        like: what the model made of a medium of its own.
+        what: names the embedding in the message.
+
+    Raises:
+        SeaError: other companions, another number of dimensions or width, no floating-point numbers, or not finite.
+    """
+    if set(item.companions) != set(like.companions):
+        raise SeaError(f"{what} comes with {names(item.companions)}; this model needs {names(like.companions)}")
+    wanted, found = list(like.emb.shape), list(item.emb.shape)
+    if len(found) != len(wanted) or found[-1] != wanted[-1]:
+        raise SeaError(
+            f"{what} has shape {found}; this model reads {len(wanted)} dimensions of which the last is {wanted[-1]}, "
+            f"e.g. {wanted}: it was made with another model"
+        )
+    for name in spec.companions:
+        if item.companions[name].ndim != like.companions[name].ndim:
+            raise SeaError(
+                f"{what}: {name} has shape {list(item.companions[name].shape)}, this model takes e.g. "
+                f"{list(like.companions[name].shape)}"
+            )
+    if not item.emb.dtype.is_floating_point:
+        raise SeaError(f"{what} holds {item.emb.dtype}; an embedding is of floating-point numbers")
+    if not bool(item.emb.isfinite().all()):
+        raise SeaError(f"{what} holds numbers that are not finite")
+
+
+def argument(spec: Modality, emb_B___: Tensor, companions: Mapping[str, Tensor]) -> Tensor:
+    """The media argument of a batch of embeddings of one shape, (B, *shape of E); gradients pass.
+
+    Args:
+        companions: those of any one of the media.
+    """
+    if spec.rows is not None:
+        emb_B___ = F.pad(emb_B___, (0, 0, 0, spec.rows(companions) - emb_B___.shape[-2]))
     shape = iter(emb_B___.shape[1:])
     block = [1 if letter == "1" else next(shape) for letter in spec.wire]
     return emb_B___.reshape(emb_B___.shape[0], *block).flatten(0, 1)
@@ -81,9 +117,9 @@ def join(spec: Modality, items: Sequence[Encoded]) -> dict[str, Tensor]:
     if spec.padded:
         embeddings = _filled_up(embeddings)
     if len({e.shape for e in embeddings}) == 1:
-        joined = argument(spec, torch.stack(embeddings))
+        joined = argument(spec, torch.stack(embeddings), items[0].companions)
     else:
-        joined = torch.cat([argument(spec, emb[None]) for emb in embeddings])
+        joined = torch.cat([argument(spec, emb[None], items[0].companions) for emb in embeddings])
     companions = {name: [item.companions[name] for item in items] for name in spec.companions}
     if spec.padded:
         companions = {name: _filled_up(values) for name, values in companions.items()}

@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from sea.console import Progress, SeaError, names, rank, world_size
-from sea.models.wire import slot_text
+from sea.models.load import Loaded
+from sea.models.wire import Encoded, refuse_foreign, slot_text
 from sea.records import Row
 from sea.store import tensor_sha256
 
@@ -22,13 +23,15 @@ class Embeddings:
     Args:
         folder: the dataset run's folder; `Row.store` is relative to it.
         rows: the rows to be trained on; those without a slot are left out.
+        loaded: the model that is to read them.
 
     Raises:
-        SeaError: a shard is missing or unreadable, or holds other tensors than those that the row was made with.
+        SeaError: a shard is missing or unreadable, or holds other tensors than those that the row was made with, or
+            tensors that the model does not read.
     """
 
-    def __init__(self, folder: Path, rows: Sequence[Row]) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, rows: Sequence[Row], loaded: Loaded) -> None:
+        self.folder, self.loaded = folder, loaded
         self._shards: dict[Path, Any] = {}
         self._kept: dict[str, dict[str, Tensor]] = {}  # per embedding: its companions, and E itself when all are small
         self._slots: dict[str, str] = {}
@@ -46,6 +49,7 @@ class Embeddings:
         """Check every embedding once; processes share the checking out, since one that fails ends the launch."""
         progress = Progress("check embeddings", len(rows))
         in_memory = self.bytes <= IN_MEMORY_BYTES
+        like = self.loaded.blank() if rows else None
         for done, row in enumerate(rows):
             if _name(row) in self._kept:
                 continue
@@ -56,6 +60,9 @@ class Embeddings:
                     f"(row {row.id}, sha256 differs): the shard is damaged or was made anew. Restore it, or make the "
                     "dataset again: python -m sea.dataset ..."
                 )
+            if like is not None:
+                what = f"the embedding {row.key} (row {row.id}) in {self._path(row)}"
+                refuse_foreign(self.loaded.spec, Encoded.of(tensors), like, what)
             companions = {name: tensors[name] for name in row.companions}
             self._slots[_name(row)] = slot_text(companions)
             self._kept[_name(row)] = tensors if in_memory else companions

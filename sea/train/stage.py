@@ -166,7 +166,7 @@ def run_stage(settings: TrainConfig) -> None:
         return
     loaded = load(dataclasses.replace(work.model, revision=work.checkpoint.revision))
     trainer_module = trainers.load(settings.recipe.trainer)
-    embeddings = Embeddings(work.dataset.path, work.rows)
+    embeddings = Embeddings(work.dataset.path, work.rows, loaded)
     examples = encode(work.rows, loaded, embeddings, trainer_module.answers, settings.recipe.args.get("max_length"))
     if settings.dry_run:
         with tempfile.TemporaryDirectory() as nowhere:  # transformers makes its output folder at once

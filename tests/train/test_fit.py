@@ -23,7 +23,7 @@ def prepared(folder: Path, rows: Sequence[Row], out: Path, *overrides: str):
     """A trainer on a model of its own: a trained model is not for the next test."""
     loaded = load(model_config().model)
     wanted = settings(out, *overrides)
-    embeddings = Embeddings(folder, rows)
+    embeddings = Embeddings(folder, rows, loaded)
     examples = encode(rows, loaded, embeddings, trainers.load(wanted.recipe.trainer).answers, None)
     out.mkdir(parents=True, exist_ok=True)
     return fit.build(loaded, examples, embeddings, wanted, out)
@@ -93,7 +93,7 @@ def test_dpo_reads_e(micro, tmp_path):
 
     def margins(shift: int) -> torch.Tensor:
         loaded_rows = rows(shift)
-        embeddings = Embeddings(folder, loaded_rows)
+        embeddings = Embeddings(folder, loaded_rows, micro)
         examples = encode(loaded_rows, micro, embeddings, trainers.load("dpo").answers, None)
         collator = trainer.data_collator.__class__(examples, embeddings, micro, trainers.load("dpo").targets)
         batch = collator([{"row": i} for i in range(4)])
@@ -139,7 +139,7 @@ def test_a_reference_computed_beforehand_is_the_one_computed_on_the_fly(data, tm
 def test_the_table_that_trl_caches_by_sees_another_e(data, tmp_path):
     rows = data[1]
     loaded = load(model_config().model)
-    examples = encode(rows, loaded, Embeddings(*data), trainers.load("dpo").answers, None)
+    examples = encode(rows, loaded, Embeddings(*data, loaded), trainers.load("dpo").answers, None)
     import dataclasses
 
     other = [dataclasses.replace(e, row=dataclasses.replace(e.row, embedding_sha256="0" * 64)) for e in examples]

@@ -17,7 +17,7 @@ from sea.train.rows import encode, read_rows
 def data(make_root, micro):
     run = Run("dataset", "mine", make_root(4) / "dataset" / "mine")
     rows = read_rows(run.path, run.manifest.outputs["rows"])
-    return rows, Embeddings(run.path, rows)
+    return rows, Embeddings(run.path, rows, micro)
 
 
 def batch(data, micro, trainer: str, places: list[int]):
@@ -94,6 +94,6 @@ def test_rows_of_another_modality_are_refused(data, micro):
 def test_large_stores_stay_on_disk_and_give_the_same(data, micro, monkeypatch):
     rows, embeddings = data
     monkeypatch.setattr("sea.train.embeddings.IN_MEMORY_BYTES", 0)
-    lazy = Embeddings(embeddings.folder, rows)
+    lazy = Embeddings(embeddings.folder, rows, micro)
     assert "embedding" not in next(iter(lazy._kept.values()))
     assert torch.equal(lazy.tensors(rows[0])["embedding"], embeddings.tensors(rows[0])["embedding"])
