@@ -6,8 +6,10 @@ YAML holds every value with its unit and meaning; the schemas here hold the type
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
+import itertools
 import math
 import string
 import sys
@@ -32,9 +34,18 @@ def conf_dir() -> str:
 
 def options(group: str) -> list[str]:
     """The names that a config group offers, e.g. `options("model")`."""
+    return sorted(path.stem for path in (_conf_folder() / group).glob("*.yaml"))
+
+
+def header(group: str, option: str) -> str:
+    """The comment at the head of an option's file: what it is, and what of it is unverified."""
+    lines = (_conf_folder() / group / f"{option}.yaml").read_text(encoding="utf-8").splitlines()
+    return "\n".join(itertools.takewhile(lambda line: line.startswith("#"), lines))
+
+
+def _conf_folder() -> Path:
     found = conf_dir()
-    folder = Path(__file__).parent / "conf" if found.startswith("pkg:") else Path(found)
-    return sorted(path.stem for path in (folder / group).glob("*.yaml"))
+    return Path(__file__).parent / "conf" if found.startswith("pkg:") else Path(found)
 
 
 # ------------------------------------------------------------------------------------------------ schemas
@@ -70,6 +81,10 @@ def _share(key: str, value: float) -> None:
         raise SeaError(f"{key}={value} cannot work: it is a share, between 0 and 1")
 
 
+TINY = "tiny:"  # prefix of the ids of models with random weights: tiny:<family>, tiny:my_family.py
+DEBUG = "tiny-"  # prefix of the names of what they made
+
+
 @dataclass
 class ModelConfig:
     """A checkpoint (`conf/model/<name>.yaml`)."""
@@ -84,10 +99,42 @@ class ModelConfig:
     blank: dict[str, Any]
     textset: str | None
     family_path: str | None
+    family: str | None = None
 
     def __post_init__(self) -> None:
         _one_of("model.dtype", self.dtype, ("auto", "float32", "bfloat16", "float16"))
         _one_of("model.attention", self.attention, ("sdpa", "eager"))
+
+
+def _debugged(debug: str | None, model: ModelConfig, name: str | None) -> ModelConfig:
+    """The model under `debug=tiny`: its family's random model, under a name that says so (conf/debug/tiny.yaml).
+
+    In code, because the file that +model=NAME appends wins over any group.
+
+    Args:
+        name: the run's name as typed.
+    """
+    if debug is None:
+        return model
+    _one_of("debug", debug, ("tiny",))
+    if name is not None and not name.startswith(DEBUG):
+        raise SeaError(
+            f"name={name} could be taken for a real run: under debug={debug} type name={DEBUG}{name}, or none"
+        )
+    if model.id.startswith(TINY):
+        return model
+    family = model.family_path or model.family
+    if family is None:
+        raise SeaError(f"debug={debug} runs the model's family on random weights: type model.family=FAMILY as well")
+    return dataclasses.replace(
+        model,
+        name=f"{DEBUG}{model.name}",
+        id=f"{TINY}{family}",
+        revision=None,
+        dtype="float32",
+        blank={},  # the tiny model's own
+        textset=None,  # it knows no words at all
+    )
 
 
 @dataclass
@@ -195,8 +242,10 @@ class OptimizeConfig:
     max_reject_share: float
     report_to: str
     dry_run: bool
+    debug: str | None = None  # set by the group of that name
 
     def __post_init__(self) -> None:
+        self.model = _debugged(self.debug, self.model, self.name)
         _same_modality(self.wording, self.model)
         _one_of("report_to", self.report_to, ("none", "wandb", "tensorboard"))
         _at_least("flush_every", self.flush_every, 1)
@@ -277,8 +326,10 @@ class EncodeConfig:
     runs: str
     seed: int
     wording: WordingConfig | None = None  # comes with +model, and is passed on to the dataset
+    debug: str | None = None  # set by the group of that name
 
     def __post_init__(self) -> None:
+        self.model = _debugged(self.debug, self.model, self.name)
         if self.wording is not None:
             _same_modality(self.wording, self.model)
         _at_least("batch_size", self.batch_size, 1)
@@ -463,11 +514,13 @@ class ReportConfig:
 class MicroConfig:
     """`python -m sea.micro`."""
 
+    modality: str
     seed: int
     out: str | None
     threads: int
 
     def __post_init__(self) -> None:
+        _one_of("modality", self.modality, ("image", "video", "audio"))
         _at_least("threads", self.threads, 1)
 
 
@@ -515,11 +568,24 @@ def command(name: str, schema: type[C]) -> Callable[[Callable[[C], None]], Calla
 
 def _refuse_unknown_choices(typed: list[str]) -> None:
     """Hydra dies with a traceback of its own on `wording=null`, and answers an unknown name with a page."""
+    own = _config_dir(typed)
     for word in typed:
         group, _, value = word.lstrip("+~").partition("=")
-        if "=" in word and (valid := options(group)) and value not in valid:
+        valid = options(group)
+        if own is not None and valid:
+            valid = sorted({*valid, *(path.stem for path in (own / group).glob("*.yaml"))})
+        if "=" in word and valid and value not in valid:
             wrong = f"a {group} must be chosen" if value in ("", "null") else f"there is no {group} {value!r}"
             raise SeaError(f"{word}: {wrong}; valid: {names(valid)}")
+
+
+def _config_dir(typed: list[str]) -> Path | None:
+    """The folder of YAML of one's own that Hydra's `--config-dir` names."""
+    for word, following in itertools.pairwise([*typed, ""]):
+        option, equals, folder = word.partition("=")
+        if option in ("--config-dir", "-cd"):
+            return Path(folder if equals else following)
+    return None
 
 
 def compose(name: str, schema: type[C], *overrides: str) -> C:

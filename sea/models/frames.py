@@ -43,7 +43,7 @@ TORCHVISION = (
 )
 
 
-class PilFrames(TorchvisionBackend):  # type: ignore[misc]  # transformers is untyped
+class PilFrames(TorchvisionBackend):
     """What a video processor asks of its torchvision backend, done with PIL and torch.
 
     A subclass of that backend, so that Python's method order puts it between the library's video processors and it.
@@ -107,7 +107,7 @@ class GivenFrames:
         return video
 
 
-class NoVideo(VideoProcessorMixin):  # type: ignore[misc]  # transformers is untyped
+class NoVideo(VideoProcessorMixin):
     """Stands where a video processor cannot be had without torchvision: the processor's other modalities work.
 
     Args:
@@ -115,6 +115,7 @@ class NoVideo(VideoProcessorMixin):  # type: ignore[misc]  # transformers is unt
     """
 
     def __init__(self, name: str) -> None:
+        _name_the_base_class()
         super().__init__()
         self.name = name
 
@@ -230,11 +231,15 @@ def _home(name: str) -> str | None:
     return module if ".video_processing_" in module else None
 
 
-def _frame_class(name: str) -> Any:
-    """The library's video processor `name` on PIL; the class itself with torchvision; None where neither can be."""
-    # Every processor checks its video processor against this name, which transformers lacks without torchvision.
+def _name_the_base_class() -> None:
+    """Every processor checks its video processor against this name, which transformers lacks without torchvision."""
     if not hasattr(processing_utils.transformers_module, VideoProcessorMixin.__name__):
         setattr(processing_utils.transformers_module, VideoProcessorMixin.__name__, VideoProcessorMixin)
+
+
+def _frame_class(name: str) -> Any:
+    """The library's video processor `name` on PIL; the class itself with torchvision; None where neither can be."""
+    _name_the_base_class()
     if (home := _home(name)) is None:
         return None
     if is_torchvision_available():

@@ -17,16 +17,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sea.config import ModelConfig
+from sea.config import TINY, ModelConfig
 from sea.console import SeaError, local_rank, names
 from sea.models.chat import Chat
-from sea.models.spec import SLOT_TEXT, Family, Modality, family_module, modality
-from sea.models.splice import Splice, core
+from sea.models.spec import SLOT_TEXT, Family, Modality, available, family_module, modality
+from sea.models.splice import Splice, core, encoder
 from sea.models.tiny import BLANKS
 from sea.models.wire import Encoded, as_slot_text, join, split
 from sea.records import sha256_file
 
-TINY = "tiny:"  # prefix of the ids of models with random weights
 WHOLE_FILE_BYTES = 64 * 2**20  # up to this size a file is hashed whole for a folder's revision, above it by blocks
 BLOCKS, BLOCK_BYTES = 512, 2**14  # a 5 GB shard: one every 10 MB, so that a change of any large tensor is met
 
@@ -77,9 +76,12 @@ class Loaded:
         made = self.processor(
             text=texts,
             return_tensors="pt",
-            padding=True,
-            padding_side="left",
-            add_special_tokens=self.chat.adds_special_tokens(texts[0]),
+            # Of the text alone: some processors would pad sounds by it, to another length than their model takes.
+            text_kwargs={
+                "padding": True,
+                "padding_side": "left",
+                "add_special_tokens": self.chat.adds_special_tokens(texts[0]),
+            },
             **{name: _side_by_side([own[name] for own in arguments]) for name in arguments[0]},
             **options,
         )
@@ -106,18 +108,18 @@ class Loaded:
         Media of one size go through M together; how large a batch is, is the caller's to say.
         """
         described = [self._described(medium) for medium in media]
-        shaped = (self.spec.argument, *self.spec.companions)
+        # The slot's text as well: media that a processor fills up to one size may be of several sizes after M.
+        shaped = (self.spec.argument, *self.spec.companions, SLOT_TEXT)
         alike: dict[object, list[int]] = {}
         for place, parts in enumerate(described):
-            alike.setdefault(tuple(parts[n].shape for n in (self.spec.argument, *self.spec.companions)), []).append(
-                place
-            )
+            alike.setdefault(tuple(parts[name].shape for name in shaped), []).append(place)
         encoded: dict[int, Encoded] = {}
         for places in alike.values():
             for place, emb in zip(places, self._encode_alike([described[i] for i in places]), strict=True):
                 # One medium each: the first dimension of what describes it is gone, as the batch's is from E.
-                beside = {name: described[place][name][0].cpu() for name in self.spec.companions}
-                encoded[place] = Encoded(emb, {**beside, SLOT_TEXT: described[place][SLOT_TEXT]})
+                own = described[place]
+                beside = {n: (own[n] if n in self.spec.listed else own[n][0]).cpu() for n in self.spec.companions}
+                encoded[place] = Encoded(emb, {**beside, SLOT_TEXT: own[SLOT_TEXT]})
         return [encoded[place] for place in range(len(media))]
 
     def _encode_alike(self, described: list[dict[str, Tensor]]) -> list[Tensor]:
@@ -151,7 +153,12 @@ class Loaded:
             medium = self.spec.blank(**self.blank_settings)
         except TypeError as error:
             raise SeaError(f"model.blank={self.blank_settings} does not fit the {self.modality}: {error}") from error
-        return self.encode([medium])[0]
+        try:
+            return self.encode([medium])[0]
+        except ValueError as error:  # how processors refuse a medium: a sound's rate, a picture's size
+            raise SeaError(
+                f"model.blank={self.blank_settings}: the model refuses this {self.modality}: {error}"
+            ) from error
 
 
 def _side_by_side(values: list[Any]) -> Any:
@@ -159,12 +166,13 @@ def _side_by_side(values: list[Any]) -> Any:
     return [item for own in values for item in own] if isinstance(values[0], list) else values[0]
 
 
-def locate(model_id: str, revision: str | None = None) -> Checkpoint:
+def locate(model_id: str, revision: str | None = None, download: bool = True) -> Checkpoint:
     """Find a checkpoint without loading it.
 
     Args:
         model_id: hub id, folder, `builtin:NAME`, or `tiny:FAMILY` (random weights).
         revision: the revision that it must have; None takes what is there.
+        download: ask the hub for what is not on this disk.
 
     Raises:
         SeaError: it is not there (with what to type instead), or it has another revision.
@@ -185,7 +193,7 @@ def locate(model_id: str, revision: str | None = None) -> Checkpoint:
         path = Path(model_id).resolve()  # a relative and an absolute spelling are the same model
         found = Checkpoint(str(path), path, _content_revision(path))
     else:
-        path = _from_hub(model_id, revision)
+        path = _from_hub(model_id, revision, download)
         return Checkpoint(model_id, path, path.name)  # a snapshot folder is named by its commit
     if revision is not None and revision != found.revision:
         raise SeaError(
@@ -201,23 +209,31 @@ def _tiny_family(model_id: str) -> tuple[str, str | None]:
     return name, name if name.endswith(".py") else None
 
 
-def _from_hub(model_id: str, revision: str | None) -> Path:
+def _from_hub(model_id: str, revision: str | None, download: bool) -> Path:
     from huggingface_hub import snapshot_download
 
+    if model_id.startswith((".", "/", "~")) or model_id.count("/") > 1:
+        raise SeaError(f"model.id={model_id}: there is no such folder, and a hub id is written owner/name")
     try:
         # No pickled weights: what is exchanged is safetensors.
-        return Path(
-            snapshot_download(
-                model_id, revision=revision, allow_patterns=["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
-            )
+        path = snapshot_download(
+            model_id,
+            revision=revision,
+            allow_patterns=["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"],
+            local_files_only=not download,
         )
     except Exception as error:  # the hub raises a dozen types for: unknown, private, offline, no network
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SeaError(
-            f"model {model_id!r} is neither a folder here nor to be had from the hub "
-            f"({type(error).__name__}: {reason}). Download it where there is a network (`hf download {model_id}`), "
-            "or point to a folder: model.id=/path/to/it"
+            f"model {model_id} is not on this disk: get it by `hf download {model_id}`, or point to a folder that "
+            f"holds it: model.id=/path/to/it (the hub's answer: {type(error).__name__}: {reason[:200]})"
         ) from error
+    if not (Path(path) / "config.json").is_file() or not any(Path(path).glob("*.safetensors")):
+        raise SeaError(
+            f"model {model_id} is on this disk in part only ({path} lacks its configuration or its weights in "
+            f"safetensors): get the rest by `hf download {model_id}`"
+        )
+    return Path(path)
 
 
 def _content_revision(path: Path) -> str:
@@ -295,21 +311,32 @@ def load(config: ModelConfig, adapter: str | None = None) -> Loaded:
     Raises:
         SeaError: no such checkpoint, family, modality, dtype or device; or the files are not what they should be.
     """
-    from transformers import AutoConfig, AutoModelForMultimodalLM, AutoProcessor
+    from transformers import AutoConfig, AutoModelForMultimodalLM
+
+    from sea.models.frames import load_processor
 
     checkpoint = locate(config.id, config.revision)
     if config.id.startswith(TINY):
-        return load_tiny(config.id.removeprefix(TINY), config.modality, config.blank)
+        return _random(config, adapter)
+    if config.family_path is not None:
+        family_module("", config.family_path)  # may register classes of its own, without which the folder is unreadable
     safe = {"trust_remote_code": False}  # not the default: left out, transformers asks, and a pipe may say yes
-    model_type = _guarded(lambda: AutoConfig.from_pretrained(checkpoint.path, **safe), config.id).model_type
+    own = part_with_family(guarded(lambda: AutoConfig.from_pretrained(checkpoint.path, **safe), config.id))
+    model_type = own.model_type
+    if config.family not in (None, model_type):
+        raise SeaError(
+            f"{config.id} is of type {model_type!r}, its settings say family={config.family}: "
+            f"type model.family={model_type}, or point model.id to the checkpoint that is meant"
+        )
     family: Family = family_module(model_type, config.family_path).FAMILY
     spec = modality(family, config.modality)
     device = resolve_device(config.device)
-    model, report = _guarded(
+    model, report = guarded(
         lambda: AutoModelForMultimodalLM.from_pretrained(
             checkpoint.path,
+            config=own,
             dtype=getattr(torch, resolve_dtype(config.dtype, device)),
-            attn_implementation=config.attention,
+            attn_implementation=attention(own, config.attention),
             use_safetensors=True,
             output_loading_info=True,
             **safe,
@@ -317,11 +344,43 @@ def load(config: ModelConfig, adapter: str | None = None) -> Loaded:
         config.id,
     )
     _refuse_incomplete(report, config.id)
-    processor = _guarded(lambda: AutoProcessor.from_pretrained(checkpoint.path, **safe), config.id)
+    processor = guarded(lambda: load_processor(checkpoint.path), config.id)
     if adapter is not None:
         model = _with_adapter(model, adapter)
-    model = _guarded(lambda: model.to(device), f"{config.id} onto {device}")
+    model = guarded(lambda: model.to(device), f"{config.id} onto {device}")
     return assemble(config.name, checkpoint, model, processor, family, config.modality, spec, config.blank)
+
+
+def part_with_family(config: Any) -> Any:
+    """The configuration of what is to be loaded: of a checkpoint that also speaks, the part that writes text.
+
+    The checkpoint's own where its type has a family file, or none of its parts has.
+    """
+    parts = [config, *(getattr(config, key, None) for key in config.sub_configs)]
+    return next((part for part in parts if getattr(part, "model_type", None) in available()), config)
+
+
+def attention(config: Any, wanted: str) -> str | dict[str, str]:
+    """The attention `wanted` for the language model alone, as transformers takes it, given the model's configuration.
+
+    The encoders keep the library's choice: some know only one and refuse every other.
+    """
+    text = config.get_text_config()
+    keys = [key for key in config.sub_configs if getattr(config, key, None) is text]
+    return {keys[0]: wanted} if keys else wanted
+
+
+def _random(config: ModelConfig, adapter: str | None) -> Loaded:
+    """A tiny model with the settings of a checkpoint's."""
+    loaded = load_tiny(config.id.removeprefix(TINY), config.modality, config.blank)
+    model: Any = loaded.model
+    model.set_attn_implementation(attention(model.config, config.attention))
+    if adapter is not None:
+        model = _with_adapter(model, adapter)
+    device = resolve_device(config.device)
+    loaded.model = model.to(device, getattr(torch, resolve_dtype(config.dtype, device)))
+    loaded.name = config.name
+    return loaded
 
 
 def load_tiny(name: str, modality_name: str, blank: dict[str, Any] | None = None) -> Loaded:
@@ -329,7 +388,7 @@ def load_tiny(name: str, modality_name: str, blank: dict[str, Any] | None = None
 
     Args:
         name: a family, or the path of a family file outside.
-        blank: settings of the blank medium; None: small ones.
+        blank: settings of the blank medium; None or empty: small ones, `BLANK` of the file for a modality of its own.
 
     Raises:
         SeaError: there is no such family or modality.
@@ -338,7 +397,7 @@ def load_tiny(name: str, modality_name: str, blank: dict[str, Any] | None = None
     spec = modality(module.FAMILY, modality_name)
     model, processor = module.tiny()
     checkpoint = locate(f"{TINY}{name}")
-    settings = blank or BLANKS[modality_name]
+    settings = blank or BLANKS.get(modality_name) or getattr(module, "BLANK", {})
     return assemble(
         f"tiny-{Path(name).stem}", checkpoint, model, processor, module.FAMILY, modality_name, spec, settings
     )
@@ -364,9 +423,18 @@ def assemble(
     spec: Modality,
     blank: dict[str, Any],
 ) -> Loaded:
-    """Freeze a model that is at hand and join it with its processor, as `load` does with a checkpoint."""
+    """Freeze a model that is at hand and join it with its processor, as `load` does with a checkpoint.
+
+    Raises:
+        SeaError: this checkpoint lacks the modality, which others of its family have.
+    """
+    if encoder(model, spec) is None:
+        have = [own for own, other in family.modalities.items() if encoder(model, other) is not None]
+        raise SeaError(f"{checkpoint.id} has no encoder for {modality_name}: set model.modality to {names(have)}")
     model.requires_grad_(False)
     model.eval()
+    if family.processor is not None:
+        processor = family.processor(processor)
     stop = model.generation_config.eos_token_id
     stop_ids = {processor.tokenizer.eos_token_id, *(stop if isinstance(stop, list) else [stop])} - {None}
     return Loaded(
@@ -392,10 +460,10 @@ def _with_adapter(model: Any, adapter: str) -> Any:
         )
     with warnings.catch_warnings():  # PEFT 0.19 asks transformers 5 by a name that is going out of use
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
-        return _guarded(lambda: PeftModel.from_pretrained(model, adapter, is_trainable=False), adapter)
+        return guarded(lambda: PeftModel.from_pretrained(model, adapter, is_trainable=False), adapter)
 
 
-def _guarded(read: Callable[[], Any], what: str) -> Any:
+def guarded(read: Callable[[], Any], what: str) -> Any:
     """Reading foreign files fails in many types; a user gets one line that names the files, and no library's bars."""
     from transformers.utils import logging
 

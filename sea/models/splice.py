@@ -118,6 +118,14 @@ def core(model: nn.Module) -> nn.Module:
     return base
 
 
+def encoder(model: nn.Module, spec: Modality) -> nn.Module | None:
+    """M of a modality; None where a checkpoint has none, as some sizes of a family do not hear."""
+    found: Any = core(model)
+    for name in spec.encoder.split("."):
+        found = getattr(found, name, None)
+    return found if isinstance(found, nn.Module) else None
+
+
 class _EncoderReachedError(Exception):
     """Ends a forward once M has returned: nothing after it is needed."""
 
@@ -139,10 +147,10 @@ class Splice:
         self._made: dict[str, type[nn.Module]] = {}  # one class an encoder, however often the splice goes on and off
 
     def _encoders(self) -> list[tuple[nn.Module, Modality]]:
-        """Every encoder of the family, once: modalities that share one agree on how its output is read."""
-        base = core(self.model)
+        """Every encoder of the model, once: modalities that share one agree on how its output is read."""
         by_path = {spec.encoder: spec for spec in self.family.modalities.values()}
-        return [(base.get_submodule(path), spec) for path, spec in by_path.items()]
+        found = [(encoder(self.model, spec), spec) for spec in by_path.values()]
+        return [(module, spec) for module, spec in found if module is not None]
 
     @property
     def installed(self) -> bool:
@@ -235,14 +243,21 @@ def _is_spliced(kind: type[nn.Module]) -> bool:
 
 def _spliced(original: type[nn.Module], spec: Modality, config: Any) -> type[nn.Module]:
     """A subclass of an encoder's class whose forward hands on its input as its output."""
-    medium = list(inspect.signature(original.forward).parameters)[1]  # the first after self
+    arguments = list(inspect.signature(original.forward).parameters)[1:]  # without self; the first is the medium
 
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
-        emb = args[0] if args else kwargs[medium]
-        emb = emb.to(self.dtype)  # fp32 E into a bf16 model: what is read is what the store will hold
+        inputs = dict(zip(arguments, args, strict=False)) | kwargs
+        emb = inputs[arguments[0]].to(self.dtype)  # fp32 E into a bf16 model: what is read is what a store will hold
+        if "DN" in spec.wire:
+            emb = emb.mT
+        if spec.rows is not None:
+            emb = emb[(emb != 0).any(-1)]
         if emb.ndim > 3:  # the dimensions that the wire added, and those of clips: M's batch is one dimension
             emb = emb.flatten(0, -3)
-        return EMITTERS[spec.emitter].emit(self, emb, spec, config)
+        output = EMITTERS[spec.emitter].emit(self, emb, spec, config)
+        for name, value in spec.beside_output(config, inputs).items():
+            setattr(output, name, value)
+        return output
 
     # Same name, module and qualname: transformers keys its capture of hidden states by str(type(module)), PEFT and
     # accelerate match modules by class name; under another name both would silently pass the encoder by.

@@ -64,6 +64,6 @@ def initialise(model: nn.Module, seed: int = 0) -> nn.Module:
     for name, parameter in model.named_parameters():
         if parameter.ndim > 1:
             parameter.data = torch.randn(parameter.shape, generator=generator) * 0.08
-        elif "norm" not in name.lower():
+        elif not any(mark in name.lower() for mark in ("norm", "ln_")):
             parameter.data = torch.randn(parameter.shape, generator=generator) * 0.02
     return model.eval()

@@ -89,7 +89,9 @@ def argument(spec: Modality, emb_B___: Tensor, companions: Mapping[str, Tensor])
         companions: those of any one of the media.
     """
     if spec.rows is not None:
-        emb_B___ = F.pad(emb_B___, (0, 0, 0, spec.rows(companions) - emb_B___.shape[-2]))
+        emb_B___ = F.pad(emb_B___, (0, 0, 0, max(0, spec.rows(companions) - emb_B___.shape[-2])))
+    if "DN" in spec.wire:
+        emb_B___ = emb_B___.mT
     shape = iter(emb_B___.shape[1:])
     block = [1 if letter == "1" else next(shape) for letter in spec.wire]
     return emb_B___.reshape(emb_B___.shape[0], *block).flatten(0, 1)
@@ -97,7 +99,7 @@ def argument(spec: Modality, emb_B___: Tensor, companions: Mapping[str, Tensor])
 
 def spread(spec: Modality, companions: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
     """The companions of one medium as the model inputs of `count` media of the same shape."""
-    return {name: companions[name].expand(count, *companions[name].shape) for name in spec.companions}
+    return {name: _together(spec, name, [companions[name]] * count) for name in spec.companions}
 
 
 def join(spec: Modality, items: Sequence[Encoded]) -> dict[str, Tensor]:
@@ -123,7 +125,12 @@ def join(spec: Modality, items: Sequence[Encoded]) -> dict[str, Tensor]:
     companions = {name: [item.companions[name] for item in items] for name in spec.companions}
     if spec.padded:
         companions = {name: _filled_up(values) for name, values in companions.items()}
-    return {spec.argument: joined, **{name: torch.stack(values) for name, values in companions.items()}}
+    return {spec.argument: joined, **{name: _together(spec, name, values) for name, values in companions.items()}}
+
+
+def _together(spec: Modality, name: str, values: Sequence[Tensor]) -> Tensor:
+    """One companion of several media as the model takes it."""
+    return torch.cat(list(values)) if name in spec.listed else torch.stack(list(values))
 
 
 def mixes(spec: Modality) -> bool:

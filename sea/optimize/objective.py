@@ -65,7 +65,7 @@ class Packer:
                 f"{loaded.name} has layers of type {names(self.layers - LAYER_TYPES)}: the packed objective knows the "
                 f"masks of {names(LAYER_TYPES)}"
             )
-        self.additive = loaded.dtype if model.config._attn_implementation == "eager" else None
+        self.additive = loaded.dtype if text._attn_implementation == "eager" else None
         pad = loaded.processor.tokenizer.pad_token_id
         self.pad_id = pad if pad is not None else 0
         self._shared: dict[tuple[int, ...], Tensor] = {}
@@ -116,15 +116,15 @@ class Packer:
         By the model's own rule if it has one: where text goes on after a clip is not always one past the largest.
         """
         if prefix not in self._shared:
-            rule = getattr(core(self.loaded.model), "get_rope_index", None)
+            rule = getattr(core(self.loaded.model), "compute_3d_position_ids", None)
             positions_RL = torch.arange(len(prefix) + 1)[None]
             if rule is not None:
                 ids_1L = torch.tensor([[*prefix, self.pad_id]], device=self.device)
                 beside = {name: value[None].to(self.device) for name, value in self.start.companions.items()}
-                known = inspect.signature(rule).parameters
                 given = {**beside, **self.loaded.token_types(ids_1L)}
-                positions_RL = rule(ids_1L, **{n: v for n, v in given.items() if n in known})[0][:, 0].cpu()
-            self._shared[prefix] = positions_RL
+                given |= {"input_ids": ids_1L, "attention_mask": torch.ones_like(ids_1L)}
+                positions_RL = rule(**{name: given.get(name) for name in inspect.signature(rule).parameters})[:, 0]
+            self._shared[prefix] = positions_RL.cpu()
         return self._shared[prefix]
 
     def _masks(self, ids_BL: Tensor, segments_BL: Tensor, places_BL: Tensor) -> Tensor | dict[str, Tensor]:
@@ -181,7 +181,7 @@ def evaluate(loaded: Loaded, packed: Packed, emb_B___: Tensor, start: Encoded) -
             attention_mask=packed.mask,
             position_ids=packed.positions_RBL if packed.positions_RBL.shape[0] > 1 else packed.positions_RBL[0],
             use_cache=False,
-            **{loaded.spec.argument: argument(loaded.spec, emb_B___)},
+            **{loaded.spec.argument: argument(loaded.spec, emb_B___, start.companions)},
             **{name: value.to(loaded.device) for name, value in beside.items()},
             **loaded.token_types(packed.ids_BL),
         ).logits[0]

@@ -35,8 +35,9 @@ def peft_config(recipe: RecipeConfig, loaded: Loaded) -> Any:
         r=recipe.lora.r,
         lora_alpha=recipe.lora.alpha,
         lora_dropout=recipe.lora.dropout,
-        # Exact names: PEFT takes a list for suffixes, and the last part of a name may occur in the encoder too.
-        target_modules="|".join(map(re.escape, targets)),
+        # Whole names, and not a pattern: of a model with experts PEFT (utils/transformers_weight_conversion.py) keeps
+        # only the last parts of the names that a pattern matches, and these occur in the encoder too.
+        target_modules=targets,
         modules_to_save=[_path(loaded, loaded.spec.projector)] if recipe.projector == "full" else None,
         task_type="CAUSAL_LM",
     )

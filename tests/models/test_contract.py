@@ -1,25 +1,28 @@
 """The contract that every family x modality must pass (DESIGN section 3). New family files are picked up."""
 
 import copy
+import re
+from pathlib import Path
 
 import pytest
 import torch
 
 from sea.models.chat import split_at_slot
 from sea.models.generate import answer
+from sea.models.load import attention
 from sea.models.spec import SLOT_TEXT
 from sea.models.splice import Splice, core
 from sea.models.wire import Encoded, mixes
 from sea.optimize.objective import Packer, evaluate
 from sea.optimize.targets import Pair, Problem
 from sea.records import Sample
-from tests.models.contract import CASES, padded, random_medium, real_inputs, spliced_inputs, tiny
+from tests.models.contract import CASES, READ_IN_PART, padded, random_medium, real_inputs, spliced_inputs, tiny
 
 QUESTIONS = ["what is in the picture ?", "describe the image briefly please"]
 ONE = QUESTIONS[:1]
 
 
-@pytest.fixture(scope="module", params=CASES, ids="-".join)
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: f"{Path(case[0]).stem}-{case[1]}")
 def loaded(request):
     return tiny(*request.param)
 
@@ -36,7 +39,9 @@ def items(loaded, media):
 
 
 def noisy(items):
-    return [Encoded(item.emb + item.emb.std() * torch.randn_like(item.emb), item.companions) for item in items]
+    made = torch.Generator().manual_seed(0)
+    noise = [torch.randn(item.emb.shape, generator=made).to(item.emb) for item in items]
+    return [Encoded(i.emb + i.emb.std() * own, i.companions) for i, own in zip(items, noise, strict=True)]
 
 
 def test_there_are_families_to_test():
@@ -44,16 +49,19 @@ def test_there_are_families_to_test():
 
 
 def test_forward_of_e_equals_forward_of_the_medium(loaded, media, items):
-    """One medium bit for bit; two at once but for the rounding of other matrix shapes."""
+    """One medium bit for bit; two at once as each alone, but for the rounding of other matrix shapes."""
     expected = loaded.model(**real_inputs(loaded, ONE, media[:1], items[:1])).logits
-    both = loaded.model(**real_inputs(loaded, QUESTIONS, media, items)).logits
+    alone = [
+        loaded.model(**real_inputs(loaded, [question], [medium], [item])).logits[0]
+        for question, medium, item in zip(QUESTIONS, media, items, strict=True)
+    ]
     used = padded(loaded, QUESTIONS, items)["attention_mask"].bool()
     with Splice(loaded.model, loaded.family):
         got = loaded.model(**spliced_inputs(loaded, ONE, items[:1])).logits
         changed = loaded.model(**spliced_inputs(loaded, ONE, noisy(items[:1]))).logits
         together = loaded.model(**spliced_inputs(loaded, QUESTIONS, items)).logits
     assert torch.equal(got, expected)
-    assert torch.allclose(together[used], both[used], atol=1e-4, rtol=0)
+    assert torch.allclose(together[used], torch.cat(alone), atol=1e-4, rtol=0)
     assert not torch.allclose(changed, expected, atol=1e-2)  # E is read, not passed by
 
 
@@ -76,15 +84,18 @@ def test_gradient_reaches_e_and_no_parameter(loaded, items):
     for leaf in leaves:
         assert torch.isfinite(leaf.grad).all()
         reached = leaf.grad.flatten(0, -2).abs().amax(-1) > 0
-        assert reached.float().mean() > 0.4  # families that cut margins or silence off after P leave some rows out
+        assert reached.float().mean() > 0.4
+        assert reached.all() or (Path(loaded.checkpoint.path).stem, loaded.modality) in READ_IN_PART
     assert all(parameter.grad is None for parameter in loaded.model.parameters())
 
 
 def test_greedy_generation_is_identical(loaded, media, items):
     prompts = [loaded.chat.prompt(question, item.slot) for question, item in zip(QUESTIONS, items, strict=True)]
-    own = real_inputs(loaded, QUESTIONS, media, items)
-    raw = {name: own[name] for name in (loaded.spec.argument, *loaded.spec.companions)}
-    expected = answer(loaded, prompts, raw, 12)
+    expected = []
+    for question, prompt, medium, item in zip(QUESTIONS, prompts, media, items, strict=True):
+        own = real_inputs(loaded, [question], [medium], [item])
+        raw = {name: own[name] for name in (loaded.spec.argument, *loaded.spec.companions)}
+        expected += answer(loaded, [prompt], raw, 12)
     with Splice(loaded.model, loaded.family):
         got = answer(loaded, prompts, loaded.media(items), 12)
         changed = answer(loaded, prompts, loaded.media(noisy(items)), 12)
@@ -98,7 +109,10 @@ def test_peft_wrapped_with_adapters_on_and_off(loaded, media, items):
 
     own = real_inputs(loaded, ONE, media[:1], items[:1])
     plain = loaded.model(**own).logits
-    model = get_peft_model(copy.deepcopy(loaded.model), LoraConfig(target_modules=loaded.family.lora, r=2))
+    # as sea/train/lora.py: of a model with experts PEFT would take a pattern apart
+    names = [name for name, module in loaded.model.named_modules() if isinstance(module, torch.nn.Linear)]
+    targets = [name for name in names if re.fullmatch(loaded.family.lora, name)]
+    model = get_peft_model(copy.deepcopy(loaded.model), LoraConfig(target_modules=targets, r=2))
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             parameter.data.normal_(generator=torch.Generator().manual_seed(0))
@@ -122,12 +136,12 @@ def problem(loaded, slot, answers):
     return Problem(sample, tuple(prefix), tuple(pairs))
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_packed_objective_equals_separate_forwards(loaded, items, attention):
+@pytest.mark.parametrize("kind", ["sdpa", "eager"])
+def test_packed_objective_equals_separate_forwards(loaded, items, kind):
     """In float64; the models' own norms compute in float32, which sets the tolerance."""
     twin = copy.copy(loaded)
     twin.model = copy.deepcopy(loaded.model).double()
-    twin.model.set_attn_implementation(attention)
+    twin.model.set_attn_implementation(attention(twin.model.config, kind))
     start = items[0]
     problems = [
         problem(loaded, start.slot, ["a red dog runs on green grass", "yes"]),

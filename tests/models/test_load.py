@@ -103,7 +103,7 @@ def test_damaged_weights_give_a_line(folder, tmp_path):
 
 
 def test_unknown_family_lists_the_known():
-    with pytest.raises(SeaError, match="known types: llava"):
+    with pytest.raises(SeaError, match=r"known types: .*llava"):
         family_module("no_such_family")
 
 

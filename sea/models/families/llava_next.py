@@ -1,0 +1,78 @@
+"""LLaVA-NeXT (`LlavaNextForConditionalGeneration`): LLaVA-1.5's CLIP features of each tile of a picture; P is an MLP.
+
+E = hidden_states[vision_feature_layer] of every tile without its first row: (tiles, 576, 1024), the whole picture and
+the tiles of the grid that fits it best: 3 to 5. Unpadding and the newline embedding come after P. Sources: transformers
+`models/llava_next/modeling_llava_next.py` (get_image_features), llava-vl.github.io/blog/2024-01-30-llava-next (the
+model has no paper of its own).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sea.media import blank_image
+from sea.models.spec import Family, Modality
+
+FAMILY = Family(
+    modalities={
+        "image": Modality(
+            argument="pixel_values",
+            encoder="vision_tower",
+            projector="multi_modal_projector",
+            emitter="hidden",
+            wire="T1ND",
+            layers=lambda config: config.vision_feature_layer,
+            first_row_dropped=lambda config: config.vision_feature_select_strategy == "default",
+            companions=("image_sizes",),  # how many tiles are whose, and what of them is padding
+            media=lambda image: {"images": [[image]]},
+            blank=blank_image,
+            placeholder=lambda processor: str(processor.image_token),
+        )
+    },
+    lora=r".*language_model\.layers\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)",
+)
+
+
+def tiny() -> tuple[Any, Any]:
+    """A random-weight model and a real processor, built offline: 3 CLIP layers, 16 rows a tile, 2 Llama layers."""
+    import transformers
+
+    from sea.models.tiny import initialise, tokenizer
+
+    tokens = tokenizer(image_token="<image>")
+    grid = [[32, 64], [64, 64], [96, 64]]
+    config = transformers.LlavaNextConfig(
+        vision_config=transformers.CLIPVisionConfig(
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            image_size=32,
+            patch_size=8,
+        ),
+        text_config=transformers.LlamaConfig(
+            vocab_size=len(tokens),
+            hidden_size=64,
+            intermediate_size=96,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=512,
+            pad_token_id=tokens.pad_token_id,
+            bos_token_id=tokens.bos_token_id,
+            eos_token_id=tokens.eos_token_id,
+        ),
+        image_token_index=tokens.convert_tokens_to_ids("<image>"),
+        image_grid_pinpoints=grid,
+    )
+    processor = transformers.LlavaNextProcessor(
+        image_processor=transformers.LlavaNextImageProcessorPil(
+            size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}, image_grid_pinpoints=grid
+        ),
+        tokenizer=tokens,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=tokens.chat_template,
+    )
+    return initialise(transformers.LlavaNextForConditionalGeneration(config)), processor
