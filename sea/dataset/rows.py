@@ -45,7 +45,8 @@ def build(
 
     Args:
         settings: `rows`, `control`, `harmless`, `filter` and `seed` are read.
-        prefix: the alignment prefix, put before the detoxified instruction.
+        prefix: the alignment prefix, put before the detoxified instruction. A sample with a medium of its own keeps its
+            instruction as it is.
         folder: the dataset's folder: rows name stores relative to it, and `controls/` is written into it.
         synthetic: the store of optimised embeddings; needed for rows=synthetic.
         real: the store of encoded media; needed for rows=real and harmless=real.
@@ -79,7 +80,9 @@ def build(
         "harmful": sum(row.harmful for row in rows),
         "harmless": sum(not row.harmful for row in rows),
         "dropped": {reason: dropped[reason] for reason in DROPPED},
-        "without_phrase": sum(draft.column != "text" and draft.sample.phrase is None for draft in drafts),
+        "without_phrase": sum(
+            draft.column != "text" and draft.source == "text" and draft.sample.phrase is None for draft in drafts
+        ),
         "arm": arm(settings),
     }
     return Built(rows, counts, controls.content_hash)
@@ -110,7 +113,9 @@ def _draft(
 ) -> Draft | str:
     """What a sample's row of one source is to hold, or why there is none (one of DROPPED)."""
     carried = settings.harmless if column == "synthetic" and not sample.harmful else "embedding"
-    if column == "text" or sample.phrase is None or carried == "text":  # without a phrase nothing stands for it
+    # Without a phrase no embedding stands for a sample, unless it came with a medium of its own.
+    nothing = sample.phrase is None and not (column == "real" and _has_medium(sample, real))
+    if column == "text" or carried == "text" or nothing:
         return Draft(sample, column, "text", None)
     if carried == "blank":
         return Draft(sample, column, "blank", controls.blank())
@@ -123,6 +128,11 @@ def _draft(
     if store is synthetic and (why := _filtered(found, settings.filter)):
         return why
     return Draft(sample, column, found.source, Pointer(store, found))
+
+
+def _has_medium(sample: Sample, real: Store | None) -> bool:
+    """Whether a medium was looked for; that it could not be read is no reason to ask about it in text."""
+    return real is not None and (sample.id in real.embeddings or sample.id in real.rejects)
 
 
 def _filtered(found: Embedding, rule: str) -> str | None:
@@ -156,7 +166,7 @@ def _row(draft: Draft, prefix: TextByKind, folder: Path) -> Row:
     pair = {"chosen": sample.chosen, "rejected": sample.rejected}
     return Row(
         id=f"{sample.id}#{draft.column}",
-        prompt=sample.instruction if draft.source == "text" else _prompt(sample, prefix),
+        prompt=_prompt(sample, prefix) if draft.source != "text" and sample.phrase is not None else sample.instruction,
         modality=None if embedding is None else embedding.modality,
         store=None if pointer is None else os.path.relpath(pointer.store.folder.resolve(), folder.resolve()),
         shard=None if embedding is None else embedding.shard,
@@ -171,7 +181,7 @@ def _row(draft: Draft, prefix: TextByKind, folder: Path) -> Row:
 
 
 def _prompt(sample: Sample, prefix: TextByKind) -> str:
-    """The question about a medium: METHOD section 1, x_M."""
+    """The question about a medium that shows the phrase: METHOD section 1, x_M."""
     if sample.kind not in KINDS or not sample.detoxified:
         raise SeaError(f"sample {sample.id} has a phrase, but no kind or no detoxified instruction: prepare it again")
     return str(getattr(prefix, sample.kind)) + sample.detoxified

@@ -76,7 +76,8 @@ def _encode(loaded: Loaded, batch: list[tuple[str, Any]], seed: int, results: Re
     elif isinstance(failure, torch.OutOfMemoryError):
         raise SeaError(f"out of memory on a single medium ({str(failure).splitlines()[0]})") from failure
     elif failure is not None:
-        results.rejects.append(Reject(batch[0][0], f"its medium cannot be encoded ({type(failure).__name__})"))
+        why = " ".join([f"{type(failure).__name__}:", *str(failure).split()])[:200]
+        results.rejects.append(Reject(batch[0][0], f"its medium cannot be encoded ({why})"))
     else:
         seconds = round((time.perf_counter() - started) / len(batch), 4)
         for (key, _), item in zip(batch, encoded, strict=True):

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from sea.config import EncodeConfig
 from sea.console import Progress, SeaError, rank, say, world_size
 from sea.encode.embed import encode
-from sea.encode.mediasets import fingerprint, modality, read
+from sea.encode.mediasets import MediaSet, open_set, read
+from sea.media import Form
 from sea.models.load import Checkpoint, Loaded, identity, load, locate
 from sea.records import SAMPLES, Input, Manifest, Sample
 from sea.runs import Run, output_hash, refuse_drift, start
@@ -24,10 +25,11 @@ class Work:
     """What this launch is about: the upstream samples, the checkpoint, the media, the run that they lead to."""
 
     prepared: Prepared
-    samples: list[Sample]  # those with a phrase: the others have nothing that a medium could show
-    without_phrase: int
+    samples: list[Sample]  # those with a phrase that a medium can show, or with a medium of their own
+    without_phrase: int  # samples with neither
     checkpoint: Checkpoint
-    media: str  # fingerprint of the media set
+    media: MediaSet
+    fingerprint: str  # of the media set
     run: Run
 
 
@@ -37,21 +39,20 @@ def open_work(settings: EncodeConfig) -> Work:
     Raises:
         SeaError: nothing to read, media that the model does not read, or a run made with other settings.
     """
-    if (made_of := modality(settings.mediaset)) != settings.model.modality:
-        raise SeaError(
-            f"mediaset={settings.mediaset.name} holds {made_of}, {settings.model.name} is to read "
-            f"{settings.model.modality}: choose another mediaset=..., or a model that reads {made_of}"
-        )
-    media = fingerprint(settings.mediaset)
+    media = open_set(settings.mediaset, settings.model.modality)
+    fingerprint = media.fingerprint()
     checkpoint = locate(settings.model.id, settings.model.revision)
     prepared = take_up(settings.model, settings.samples, settings.runs)
     samples = prepared.samples[: settings.limit]
-    with_phrase = [sample for sample in samples if sample.phrase is not None]
-    if not with_phrase:
-        raise SeaError(f"{prepared.run.path / SAMPLES} holds no sample with a phrase: there is nothing to show")
+    wanted = media.wanted(samples, settings.model.modality)
+    if not wanted:
+        raise SeaError(
+            f"{prepared.run.path / SAMPLES} holds no sample with a phrase, and none with a medium of its own in "
+            f"mediaset={settings.mediaset.name}: there is nothing to show"
+        )
     shaping = {
         "model": identity(settings.model, checkpoint),
-        "mediaset": dataclasses.asdict(settings.mediaset) | {"fingerprint": media},
+        "mediaset": dataclasses.asdict(settings.mediaset) | {"fingerprint": fingerprint},
         "samples": prepared.sha256,
         "limit": settings.limit,
         "seed": settings.seed,
@@ -60,7 +61,7 @@ def open_work(settings: EncodeConfig) -> Work:
         refuse_drift("encode", shaping, settings.runs)
     default_name = f"{settings.model.name}-{settings.mediaset.name}"
     run = start("encode", settings.name, default_name, shaping, settings.runs)
-    return Work(prepared, with_phrase, len(samples) - len(with_phrase), checkpoint, media, run)
+    return Work(prepared, wanted, len(samples) - len(wanted), checkpoint, media, fingerprint, run)
 
 
 def run_stage(settings: EncodeConfig) -> None:
@@ -87,7 +88,8 @@ def _work_through(work: Work, loaded: Loaded, settings: EncodeConfig) -> None:
         writer = Writer(work.run.path, writer_name)
         progress = Progress(f"encode ({rank() + 1} of {world_size()})", len(todo))
         done = 0
-        media = read(settings.mediaset, todo, settings.seed)
+        form = Form.of(settings.model.modality, settings.model.blank)
+        media = read(work.media, todo, settings.seed, form)
         for results in encode(loaded, media, settings.seed, settings.batch_size, settings.flush_every):
             if work.run.complete:
                 raise SeaError(
@@ -120,7 +122,7 @@ def _complete(work: Work, settings: EncodeConfig) -> None:
             inputs=[
                 Input("model", work.checkpoint.id, work.checkpoint.revision),
                 Input("prepare", work.prepared.run.name, output_hash(work.prepared.run, SAMPLES)),
-                Input("mediaset", settings.mediaset.name, work.media),
+                Input("mediaset", settings.mediaset.name, work.fingerprint),
             ],
             outputs={"store": content_hash(store.embeddings)},
             counts={
@@ -141,6 +143,6 @@ def _report(run: Run, manifest: Manifest, any_rank: bool = False) -> None:
     say(
         f"complete: {counts['embeddings']} real media of {counts['attempted']} samples ({counts['harmful']} harmful, "
         f"{counts['harmless']} harmless), {counts['set_aside']} set aside, "
-        f"{counts['without_phrase']} samples without a phrase -> {run.path}",
+        f"{counts['without_phrase']} samples without phrase or medium -> {run.path}",
         any_rank,
     )

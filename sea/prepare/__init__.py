@@ -26,6 +26,7 @@ from sea.prepare.textsets import RawRow
 from sea.records import SAMPLES, AppendFile, Reject, Sample, from_dict
 
 REJECTS = "rejects.jsonl"
+ABOUT_ITS_MEDIUM = Extraction(None, None, None, None, reason="the question is about a medium of its own")
 BATCH = 256  # rows extracted at once and flushed together: what a kill can cost
 
 
@@ -100,9 +101,11 @@ def prepare_batches(
                 outcomes[place] = Reject(row.id, reason)
             else:
                 sound[place] = row
-        found = extractor.extract([row.instruction for row in sound.values()]) if sound else []
-        for (place, row), extraction in zip(sound.items(), found, strict=True):
-            outcomes[place] = _outcome(row, extraction, textset)
+        about_text = {place: row for place, row in sound.items() if row.medium is None}
+        found = extractor.extract([row.instruction for row in about_text.values()]) if about_text else []
+        extracted = dict(zip(about_text, found, strict=True))
+        for place, row in sound.items():
+            outcomes[place] = _outcome(row, extracted.get(place, ABOUT_ITS_MEDIUM), textset)
         yield [outcomes[place] for place in sorted(outcomes)]
 
 
@@ -113,7 +116,7 @@ def _outcome(row: RawRow, found: Extraction, textset: str) -> Sample | Reject:
         id=row.id,
         instruction=row.instruction,
         chosen=row.chosen,
-        rejected=row.rejected,
+        rejected=row.rejected or "",  # none: training gets a completion
         harmful=row.harmful,
         category=row.category,
         phrase=found.phrase,

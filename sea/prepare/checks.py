@@ -22,19 +22,24 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 def row_digest(row: RawRow) -> str:
-    """Digest of everything a row holds."""
-    return sha256(json.dumps(dataclasses.asdict(row)).encode())
+    """Digest of everything a row holds; what most sets' rows do not have counts only where it is there."""
+    optional = ("medium", "fault")
+    values = {n: v for n, v in dataclasses.asdict(row).items() if v is not None or n not in optional}
+    return sha256(json.dumps(values).encode())
 
 
 def wrong_with_row(row: RawRow, max_chars: int) -> str | None:
     """Why the row cannot be used, by itself; None when it can."""
-    for name in TEXTS:
+    if row.fault is not None:
+        return row.fault
+    texts = [name for name in TEXTS if getattr(row, name) is not None]
+    for name in texts:
         text = getattr(row, name)
         if not text.strip():
             return f"{name} is blank"
         if len(text) > max_chars:
             return f"{name} is longer than max_chars={max_chars}"
-    for name in (*TEXTS, "category", "provenance"):
+    for name in (*texts, "category", "provenance"):
         if _CONTROL.search(getattr(row, name)):
             return f"{name} has control characters"
     return None
@@ -65,8 +70,8 @@ class Repeats:
                 f"two different rows have the id {row.id}: later stages could not tell them apart. "
                 "Give each row of the text set an id of its own"
             )
-        question = " ".join(row.instruction.split()).casefold().encode("utf-8", "surrogatepass")
-        asked = bytes.fromhex(sha256(question))[:16]
+        question = " ".join(row.instruction.split()).casefold() + ("" if row.medium is None else f"\0{row.medium}")
+        asked = bytes.fromhex(sha256(question.encode("utf-8", "surrogatepass")))[:16]
         if asked in self._asked_by:
             earlier = self._asked_by[asked]
             return f"duplicate of {earlier}" if earlier == row.id else f"same instruction as {earlier}"

@@ -5,9 +5,11 @@ import json
 
 import pytest
 
-from sea.config import DatasetConfig, compose
+from sea.config import DatasetConfig, compose, options
+from sea.console import names
 from sea.dataset.rows import arm
-from sea.records import Manifest, from_dict, read_json, records_hash, to_dict
+from sea.records import Manifest, Reject, from_dict, read_json, records_hash, to_dict, write_json
+from sea.store import Store, Writer, content_hash, unoptimised
 from tests.dataset.conftest import (
     ABSENT,
     MISSED,
@@ -108,7 +110,7 @@ def test_text_needs_no_store_and_a_model(tmp_path):
     assert [made.kind for made in manifest.inputs] == ["model", "prepare"]
     assert manifest.inputs[0].hash == manifest.config["model"]["revision"] == REVISION
     assert manifest.counts["without_phrase"] == 0
-    assert "type +model=NAME; models: llava-1.5-7b, micro-llava" in refused(tmp_path, "rows=text")
+    assert f"type +model=NAME; models: {names(options('model'))}" in refused(tmp_path, "rows=text")
 
 
 def test_real_rows_point_into_the_encode_run(root):
@@ -128,6 +130,34 @@ def test_all_sources_together_in_any_order(root):
     one = go(root, "one", "rows=real+text+synthetic")
     assert one == go(root, "two", "rows=synthetic+text+real")
     assert len({row.id for row in one}) == len(one) == 25 + 14
+
+
+def test_a_sample_with_a_medium_of_its_own_keeps_its_question(root):
+    run = root / "encode" / "mine"
+    bare, absent = sorted(BARE)
+    record = unoptimised(bare, "real", "image", 0, "builtin:micro-llava", REVISION)
+    writer = Writer(run, "p1of1-r1")
+    writer.add([(record, tensors(bare, "real"))])
+    writer.close()
+    manifest = read_json(run / "manifest.json")
+    write_json(run / "manifest.json", manifest | {"outputs": {"store": content_hash(Store(run).embeddings)}})
+    rows = {row.id: row for row in go(root, "real", "rows=synthetic+real+text", "harmless=real")}
+    real, synthetic = rows[f"{bare}#real"], rows[f"{bare}#synthetic"]
+    assert (real.source, real.store, real.key) == ("real", "../../encode/mine", bare)
+    assert real.prompt == BY_ID[bare].instruction  # as it is: no phrase stands for another
+    assert embedding_of(root / "dataset" / "real", real).equal(tensors(bare, "real")["embedding"])
+    assert (synthetic.source, rows[f"{absent}#real"].source) == ("text", "text")
+    assert manifest_of(root, "real").counts["without_phrase"] == 3  # of the two samples' four rows but one
+
+
+def test_a_question_whose_medium_cannot_be_read_is_not_asked_in_text(root):
+    bare, _ = sorted(BARE)
+    writer = Writer(root / "encode" / "mine", "p1of1-r1")
+    writer.reject([Reject(bare, "its image cannot be read (OSError)")])
+    writer.close()
+    rows = {row.id for row in go(root, "real", "rows=real+text")}
+    assert f"{bare}#real" not in rows and f"{bare}#text" in rows
+    assert manifest_of(root, "real").counts["dropped"]["no embedding"] == 1
 
 
 @pytest.mark.parametrize("harmless", ["real", "blank", "text"])

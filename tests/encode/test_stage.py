@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from sea.config import EncodeConfig, compose
+from sea.config import EncodeConfig, MediaSetConfig, compose
 from sea.console import SeaError
 from sea.encode.embed import encode
-from sea.encode.mediasets import read
 from sea.encode.stage import run_stage
 from sea.models.load import Loaded, load
 from sea.records import SAMPLES, Manifest, Reject, from_dict, read_json, sha256_file, write_jsonl
 from sea.runs import MANIFEST, start
 from sea.store import Store, content_hash
-from tests.encode.test_mediasets import ALL, MICRO
+from tests.encode.test_mediasets import ALL, MICRO, preference_set, read
+from tests.encode.test_mediasets import prepared as prepared_set
 
 SMALL = ("+model=micro-llava", "limit=10", "batch_size=4", "flush_every=4", "name=mine")
 TOLERANCE = 1e-5  # of the RMS: matrix products round with the batch
@@ -58,7 +58,7 @@ def test_the_store_holds_what_the_model_makes_of_the_pictures(complete, micro):
     store.verify()
     assert set(store.embeddings) == {sample.id for sample in ALL[:10]}
     for key, image in read(MICRO, ALL[:10], 0):
-        expected = micro.encode([image])[0][0]
+        expected = micro.encode([image])[0].emb
         assert (store.read(key)["embedding"] - expected).abs().max() < TOLERANCE * expected.square().mean().sqrt()
     for record in store.embeddings.values():
         assert (record.source, record.modality, record.dtype, record.steps) == ("real", "image", "float32", 0)
@@ -173,7 +173,7 @@ def test_samples_and_media_that_the_model_does_not_know(tmp_path, monkeypatch):
     prepared(prepared_bare, [dataclasses.replace(ALL[0], phrase=None)])
     with pytest.raises(SeaError, match="no sample with a phrase"):
         go(prepared_bare)
-    with pytest.raises(SeaError, match="mediaset=micro holds image, qwen2-audio is to read audio"):
+    with pytest.raises(SeaError, match="mediaset=micro holds image, the model is to read audio"):
         run_stage(compose("encode", EncodeConfig, "+model=qwen2-audio", f"runs={tmp_path}"))
     with pytest.raises(SeaError, match="wording is for audio, the model is to read image"):
         compose("encode", EncodeConfig, "+model=micro-llava", "wording=audio")
@@ -191,6 +191,33 @@ def test_files_on_disk_are_encoded(tmp_path, complete, micro):
     (media / "media.jsonl").write_text("\n".join(lines[1:]))
     with pytest.raises(SeaError, match=r"mediaset\.fingerprint"):
         go(tmp_path, "mediaset=files", f"mediaset.args.file={media}/media.jsonl")
+
+
+def test_samples_with_a_medium_of_their_own_are_encoded(tmp_path, micro):
+    file = preference_set(tmp_path / "p")
+    (tmp_path / "p" / "2.png").write_bytes(b"torn")
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    rows.append({"image": None, "prompt": "How do I paint a lamp?", "chosen": "a", "rejected": "b", "bad": False})
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    samples = prepared_set("preference", file=str(file), harmful="bad")
+    prepared(tmp_path, samples, textset="preference")
+    own = ("model.textset=null", "mediaset=preference", f"mediaset.args.file={file}", "max_reject_share=0.3")
+    go(tmp_path, "samples=byhand", *own)
+    store = Store(folder(tmp_path))
+    assert set(store.embeddings) == {samples[place].id for place in (0, 1, 3)}
+    assert list(store.rejects) == [samples[2].id]
+    media = dict(read(MediaSetConfig("preference", "preference", {"file": str(file)}), samples[:2], 0))
+    expected = micro.encode([media[samples[1].id]])[0].emb
+    assert (store.read(samples[1].id)["embedding"] - expected).abs().max() < TOLERANCE * expected.square().mean().sqrt()
+    counts = read_json(folder(tmp_path) / MANIFEST)["counts"]
+    assert (counts["attempted"], counts["set_aside"], counts["without_phrase"]) == (
+        4,
+        1,
+        1,
+    )  # the text row is no medium
+    file.write_text(file.read_text() + "\n")
+    with pytest.raises(SeaError, match=r"mediaset\.fingerprint"):
+        go(tmp_path, "samples=byhand", *own)
 
 
 # ------------------------------------------------------------------------------------------------ the function alone
@@ -251,9 +278,9 @@ def test_what_is_not_finite_is_set_aside(micro, monkeypatch):
     real = Loaded.encode
 
     def broken(self, media):
-        emb, companions = real(self, media)
-        emb[1, 0, 0] = float("nan")
-        return emb, companions
+        items = real(self, media)
+        items[1].emb[0, 0] = float("nan")
+        return items
 
     monkeypatch.setattr(Loaded, "encode", broken)
     embeddings, rejects, _ = collect(micro, media_of(4))
@@ -283,7 +310,7 @@ def typed(root: Path, *overrides: str, launcher: tuple[str, ...] = ("-m",)) -> s
 def test_mistakes_print_a_line_and_no_traceback(tmp_path):
     done = typed(tmp_path, "mediaset=files")
     assert done.returncode == 2
-    assert "error: no media are named: type mediaset.args.file=" in done.stderr and "Traceback" not in done.stderr
+    assert "error: no file is named: type mediaset.args.file=" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_two_real_processes_by_accelerate(tmp_path, complete, root):

@@ -32,6 +32,9 @@ def row(number: int, instruction: str, **changes: object) -> RawRow:
         ({"instruction": "   \n"}, "instruction is blank"),
         ({"chosen": ""}, "chosen is blank"),
         ({"rejected": "\t"}, "rejected is blank"),
+        ({"rejected": ""}, "rejected is blank"),
+        ({"rejected": None}, None),  # the set has none
+        ({"fault": "it has 2 media", "instruction": ""}, "it has 2 media"),
         ({"chosen": "x" * 101}, "chosen is longer than max_chars=100"),
         ({"instruction": "How\x00?"}, "instruction has control characters"),
         ({"rejected": "a\x1b[2J"}, "rejected has control characters"),

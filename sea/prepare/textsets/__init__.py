@@ -7,11 +7,13 @@ aside.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
 from sea.components import build, find
+from sea.multimodal import Item
+from sea.tables import Table
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,12 @@ class RawRow:
     id: str
     instruction: str
     chosen: str
-    rejected: str
+    rejected: str | None  # None: the set has no answer to avoid
     harmful: bool
     category: str
     provenance: str  # where it came from: file and row, or builtin
+    medium: str | None = None  # what the question is about, if about a medium of its own: then no phrase is looked for
+    fault: str | None = None  # why the reader could make no sample of it, in fixed words
 
 
 def read(reader: str, args: dict[str, Any]) -> Iterator[RawRow]:
@@ -34,3 +38,19 @@ def read(reader: str, args: dict[str, Any]) -> Iterator[RawRow]:
         SeaError: there is none of that name, or it takes no such args; the valid ones are listed.
     """
     return cast("Iterator[RawRow]", build(find(__name__, reader, "read", "textset.reader"), args, "textset.args"))
+
+
+def rows_of(table: Table, items: Iterable[Item]) -> Iterator[RawRow]:
+    """The text side of a multimodal set; `sea.encode` reads the media side under the same ids."""
+    for item in items:
+        yield RawRow(
+            id=item.id,
+            instruction=item.instruction,
+            chosen=item.chosen,
+            rejected=item.rejected,
+            harmful=item.harmful,
+            category=item.category,
+            provenance=f"{table.path.name}, row {item.place + 1}",
+            medium=item.medium,
+            fault=item.fault,
+        )
