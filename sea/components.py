@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import types
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,8 @@ def build(component: Callable[..., Any], args: dict[str, Any], setting: str) -> 
     for name, value in args.items():
         hint = valid[name].annotation
         plain = hint in (bool, int, float, str) or isinstance(hint, types.UnionType)
-        if plain and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
+        kinds = tuple(typing.get_origin(part) or part for part in typing.get_args(hint) or (hint,))  # list[str] -> list
+        if plain and (not isinstance(value, kinds) or (hint is int and isinstance(value, bool))):
             raise SeaError(
                 f"{setting}.{name}={value} is of the wrong type: it must be {getattr(hint, '__name__', hint)}"
             )

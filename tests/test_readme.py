@@ -13,6 +13,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,7 +119,7 @@ def test_python_blocks_parse_and_their_imports_exist() -> None:
             for block in re.findall(
                 r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
             ):
-                for node in ast.walk(ast.parse(block)):
+                for node in ast.walk(ast.parse(textwrap.dedent(block))):
                     if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sea"):
                         seen += 1
                         for alias in node.names:

@@ -323,12 +323,12 @@ def load(config: ModelConfig, adapter: str | None = None) -> Loaded:
     safe = {"trust_remote_code": False}  # not the default: left out, transformers asks, and a pipe may say yes
     own = part_with_family(guarded(lambda: AutoConfig.from_pretrained(checkpoint.path, **safe), config.id))
     model_type = own.model_type
+    family: Family = family_module(model_type, config.family_path).FAMILY
     if config.family not in (None, model_type):
         raise SeaError(
             f"{config.id} is of type {model_type!r}, its settings say family={config.family}: "
             f"type model.family={model_type}, or point model.id to the checkpoint that is meant"
         )
-    family: Family = family_module(model_type, config.family_path).FAMILY
     spec = modality(family, config.modality)
     device = resolve_device(config.device)
     model, report = guarded(

@@ -49,16 +49,22 @@ def size(config: ModelConfig) -> Size:
     if config.family_path is None and config.family not in available():
         return Size(f"refused: {REFUSED[config.family]}" if config.family in REFUSED else "family missing")
     try:
-        checkpoint = locate(config.id, config.revision, download=False)
+        checkpoint, status = locate(config.id, config.revision, download=False), "ready"
     except SeaError:
-        loaded, status = _from_published(config), "not on disk"
-    else:
-        loaded, status = guarded(lambda: _from_disk(config, checkpoint), config.id), "ready"
-    if loaded is None:
+        checkpoint, status = None, "not on disk"
+    try:
+        blank = guarded(lambda: _blank(config, checkpoint), config.id)
+    except SeaError as error:  # a damaged folder must not keep the other models from being listed
+        return Size(str(error))
+    if blank is None:
         return Size(status)
-    blank = encode_blank(loaded)
     stored = sum(tensor.numel() * tensor.itemsize for tensor in blank.tensors.values())
     return Size(status, tuple(blank.emb.shape), stored)
+
+
+def _blank(config: ModelConfig, checkpoint: Checkpoint | None) -> Encoded | None:
+    loaded = _from_published(config) if checkpoint is None else _from_disk(config, checkpoint)
+    return None if loaded is None else encode_blank(loaded)
 
 
 def encode_blank(loaded: Loaded) -> Encoded:

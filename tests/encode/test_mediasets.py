@@ -14,7 +14,7 @@ from sea.config import EncodeConfig, MediaSetConfig, compose, options
 from sea.console import SeaError
 from sea.encode.mediasets import open_set
 from sea.encode.mediasets import read as read_set
-from sea.media import Form, Video
+from sea.media import Form, Sound, Video
 from sea.micro.world import MODES, STYLES
 from sea.records import SAMPLES, Reject, Sample, read_jsonl
 from sea.runs import find
@@ -47,15 +47,28 @@ def test_micro_draws_exactly_what_the_world_draws(monkeypatch):
     import sea.encode.mediasets.micro as micro
 
     drawn = []
-    real = micro.render
-    monkeypatch.setattr(micro, "render", lambda *args: drawn.append(args) or real(*args))
+    real = micro.show
+    monkeypatch.setattr(micro, "show", lambda *args: drawn.append(args) or real(*args))
     list(read(MICRO, ALL, 0))
     assert [args[0].sentence for args in drawn] == [s.sentence for s in ALL]
-    assert {args[1] for args in drawn} == set(MODES) and {args[2] for args in drawn} == set(STYLES)
-    assert {args[4] for args in drawn} == {"train"}  # never with the jitter of what evaluation shows
+    assert {args[2] for args in drawn} == set(MODES) and {args[3] for args in drawn} == set(STYLES)
+    assert {args[5] for args in drawn} == {"train"}  # never with the jitter of what evaluation shows
     drawn.clear()
     list(read(dataclasses.replace(MICRO, args={"modes": ["icon"]}), ALL[:20], 0))
-    assert {args[1] for args in drawn} == {"icon"}
+    assert {args[2] for args in drawn} == {"icon"}
+
+
+@pytest.mark.parametrize("modality", ["video", "audio"])
+def test_micro_shows_the_same_concepts_in_every_modality(modality):
+    from sea.micro.scenes import modes
+
+    ours = open_set(MediaSetConfig("micro", "micro", {}), modality)
+    found = dict(ours.read(ALL[:12], 0, Form(modality)))
+    assert list(found) == [sample.id for sample in ALL[:12]]
+    assert {type(medium) for medium in found.values()} == {{"video": Video, "audio": Sound}[modality]}
+    wrong = open_set(MediaSetConfig("micro", "micro", {"modes": ["typographic", "spelled"]}), modality)
+    with pytest.raises(SeaError, match=f"must be null or a list of some of: {', '.join(sorted(modes(modality)))}"):
+        wrong.wanted(ALL[:1], modality)
 
 
 def test_micro_is_keyed_by_seed_and_id():
@@ -153,11 +166,11 @@ def test_mistakes_in_the_settings():
     ):
         with pytest.raises(SeaError, match=message):
             fingerprint(MediaSetConfig("files", "files", args))
-    for modes in ([], ["film"], "icon"):
-        with pytest.raises(
-            SeaError, match=r"mediaset\.args\.modes=.* must be a list of some of: both, icon, typographic"
-        ):
+    for modes in ([], ["film"]):
+        with pytest.raises(SeaError, match=r"mediaset\.args\.modes=.* null or a list of some of: both, icon, jingle"):
             fingerprint(dataclasses.replace(MICRO, args={"modes": modes}))
+    with pytest.raises(SeaError, match=r"mediaset\.args\.modes=icon is of the wrong type"):
+        fingerprint(dataclasses.replace(MICRO, args={"modes": "icon"}))
     with pytest.raises(SeaError, match=r"mediaset\.reader=film is not known; valid: files, micro, preference"):
         fingerprint(dataclasses.replace(MICRO, reader="film"))
 
@@ -301,8 +314,8 @@ def test_media_of_another_modality(tmp_path):
     media = open_set(MediaSetConfig("preference", "preference", {"file": str(file)}), "audio")
     with pytest.raises(SeaError, match="holds image, the model is to read audio: choose another set"):
         media.wanted([], "audio")
-    for name in ("micro", "vlguard", "spa_vl"):
-        with pytest.raises(SeaError, match=f"mediaset={name} holds image, the model is to read biosignal"):
+    for name, holds in (("micro", "image or video or audio"), ("vlguard", "image"), ("spa_vl", "image")):
+        with pytest.raises(SeaError, match=f"mediaset={name} holds {holds}, the model is to read biosignal"):
             open_set(MediaSetConfig(name, name, {}), "biosignal")
 
 

@@ -173,8 +173,8 @@ def test_samples_and_media_that_the_model_does_not_know(tmp_path, monkeypatch):
     prepared(prepared_bare, [dataclasses.replace(ALL[0], phrase=None)])
     with pytest.raises(SeaError, match="no sample with a phrase"):
         go(prepared_bare)
-    with pytest.raises(SeaError, match="mediaset=micro holds image, the model is to read audio"):
-        run_stage(compose("encode", EncodeConfig, "+model=qwen2-audio", f"runs={tmp_path}"))
+    with pytest.raises(SeaError, match="mediaset=vlguard holds image, the model is to read audio"):
+        run_stage(compose("encode", EncodeConfig, "+model=qwen2-audio", "mediaset=vlguard", f"runs={tmp_path}"))
     with pytest.raises(SeaError, match="wording is for audio, the model is to read image"):
         compose("encode", EncodeConfig, "+model=micro-llava", "wording=audio")
 

@@ -87,6 +87,13 @@ def test_what_is_not_known_is_not_made_up(monkeypatch):
     assert sizes.size(model(family="no_such_family")) == sizes.Size("refused: it cannot")
 
 
+def test_a_damaged_folder_does_not_end_the_table(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    found = sizes.size(model(id=str(tmp_path)))
+    assert found.status.startswith(f"cannot load {tmp_path}") and found.shape is None
+
+
 def test_a_refused_family_says_why():
     for family, reason in REFUSED.items():
         assert family not in available()
