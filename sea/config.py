@@ -493,6 +493,7 @@ class ReportConfig:
     """`python -m sea.report`."""
 
     evaluations: Any  # list[str] | None; OmegaConf has no type for "a text or a list of texts"
+    stores: list[str] | None
     baseline: str | None
     expected: str | None
     rows: int

@@ -20,7 +20,7 @@ from sea.store import evenly
 
 
 def embeddings(study: Study, drawn: dict[str, str]) -> list[Block]:
-    """Numbers of the stores that the arms rest on, and embeddings read back."""
+    """Numbers of the stores that the arms rest on and of those asked for, and embeddings read back."""
     lost = [source for source in study.sources.all if source.stage == "optimize" and source.run is None]
     if not study.stores and not lost:
         return []
@@ -29,8 +29,9 @@ def embeddings(study: Study, drawn: dict[str, str]) -> list[Block]:
     for one in study.stores:
         counts = one.source.manifest.counts if one.source.manifest is not None else {}
         shares = [rate_text(counts[key]) for key in ("osr", "verified", "audit_vsr")]
-        rows.append([one.source.name, *shares, str(counts["mean_steps"]), str(counts["mean_seconds"])])
-    rows += [[source.name, "not found here", "-", "-", "-", "-"] for source in lost]
+        read_by = next(iter(one.embeddings.values())).modality if one.embeddings else "-"
+        rows.append([one.source.name, read_by, *shares, str(counts["mean_steps"]), str(counts["mean_seconds"])])
+    rows += [[source.name, "not found here", "-", "-", "-", "-", "-"] for source in lost]
     blocks.append(
         Paragraph(
             "OSR: share of the samples whose targets greedy decoding says. Verified: the phrase is in the answer to "
@@ -39,7 +40,9 @@ def embeddings(study: Study, drawn: dict[str, str]) -> list[Block]:
     )
     blocks.append(
         Table(
-            ["optimize run", "OSR", "verified", "audit VSR", "steps a sample", "seconds a sample"], rows, numeric=False
+            ["optimize run", "modality", "OSR", "verified", "audit VSR", "steps a sample", "seconds a sample"],
+            rows,
+            numeric=False,
         )
     )
     for index, one in enumerate(study.stores):

@@ -53,8 +53,15 @@ class Sources:
         return found[0] if found and found[0].manifest is not None else None
 
 
-def trace(selection: Selection, root: str) -> Sources:
-    """Follow the inputs of every reported run down to the prepared samples."""
+def trace(selection: Selection, root: str, stores: Sequence[str] = ()) -> Sources:
+    """Follow the inputs of every reported run down to the prepared samples.
+
+    Args:
+        stores: further runs of sea.optimize to show, by name or folder: no reported number rests on them.
+
+    Raises:
+        SeaError: there is no such store.
+    """
     of: dict[tuple[str, str], list[Source]] = {}
     seen: dict[tuple[str, str, str], Source] = {}
 
@@ -73,6 +80,11 @@ def trace(selection: Selection, root: str) -> Sources:
 
     for run in selection.runs:
         follow("evaluate", run.run.name, run.manifest)
+    for reference in stores:
+        found = find("optimize", reference, root, lambda manifest: None)
+        key = ("optimize", found.name, found.manifest.outputs["store"])
+        seen.setdefault(key, Source(*key, found, found.manifest))
+        follow("optimize", found.name, found.manifest)
     ordered = sorted(seen.values(), key=lambda s: (list(SCHEMAS).index(s.stage), s.name, s.hash))
     return Sources(ordered, of)
 

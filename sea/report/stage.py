@@ -31,7 +31,7 @@ def run_stage(settings: ReportConfig) -> None:
     _check_baseline(selection, settings.baseline)
     for name, reason in selection.passed_over:
         say(f"passed over {STAGE} run {name}: {reason}")
-    sources = trace(selection, settings.runs)
+    sources = trace(selection, settings.runs, settings.stores or [])
     selection = with_recipes(selection, sources)
     expected = None
     if settings.expected is not None:

@@ -17,7 +17,7 @@ from sea.store import Store
 
 @dataclass(frozen=True)
 class OpenStore:
-    """An optimize run that reported arms rest on, with its index."""
+    """An optimize run that reported arms rest on, or that was asked for, with its index."""
 
     source: Source
     embeddings: dict[str, Embedding]

@@ -11,7 +11,7 @@ import pytest
 
 from sea.records import sha256
 from sea.report.stage import run_stage
-from tests.report.conftest import ARMS, EVIL, evaluate_run, refusal, settings, study_runs
+from tests.report.conftest import ARMS, EVIL, evaluate_run, optimize_run, refusal, settings, study_runs
 
 SECTIONS = [
     "What was found",
@@ -193,6 +193,17 @@ def test_a_changed_store_is_refused(tmp_path):
     (index,) = (tmp_path / "optimize" / "store").glob("index.*")
     index.write_text(index.read_text().replace('"steps": 5', '"steps": 6'))
     assert "is not the one that its manifest describes" in refusal(lambda: run_stage(settings(tmp_path)))
+
+
+def test_stores_of_other_modalities_are_shown_when_asked_for(tmp_path):
+    study_runs(tmp_path, {"SEA-SFT": [(36, 6, 4)]})
+    optimize_run(tmp_path, "clips")
+    run_stage(settings(tmp_path, "name=with", "stores=[clips]"))
+    table = [line for line in (tmp_path / "report/with/report.md").read_text().splitlines() if "| image |" in line]
+    assert [line.split("|")[1].strip() for line in table] == ["clips", "store"]
+    run_stage(settings(tmp_path, "name=without"))
+    assert "clips" not in (tmp_path / "report/without/report.md").read_text()
+    assert "there is no optimize run 'nowhere'" in refusal(lambda: run_stage(settings(tmp_path, "stores=[nowhere]")))
 
 
 def test_an_unknown_baseline_is_refused_with_the_arms(tmp_path):
