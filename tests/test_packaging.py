@@ -73,7 +73,7 @@ def test_the_wheel_holds_the_data(wheel: Path) -> None:
 def test_the_wheel_holds_nothing_else(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
     assert tops == {"sea", f"sea_align-{sea.__version__}.dist-info"}
-    assert wheel.stat().st_size < 8e6, "the micro model may take 5 MB; what else grew?"
+    assert wheel.stat().st_size < 12e6, "the three micro models take 10 MB; what else grew?"
 
 
 def test_python_takes_sea_from_the_wheel(installed: Path, tmp_path: Path) -> None:

@@ -5,6 +5,9 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 export LIMIT=${LIMIT:-60} # items of every task: full.sh takes all
 
 stage prepare prepare textset=micro name=micro
+for modality in video audio; do # the same samples through clips and sounds: rows of the report's embeddings
+    stage "optimize $modality" optimize "+model=micro-$modality" samples=micro limit="$LIMIT" "name=$modality"
+done
 base_model 0
 datasets 0 text sea real blank shuffled-0
 stage base evaluate benchmark=micro "${model[@]}" adapter=none name=base-test limit="$LIMIT"
@@ -19,4 +22,4 @@ real-SFT b0-real micro-sft 0 test
 text-SFT b0-text micro-sft 0 test
 ARMS
 
-stage report report evaluations=['*-test'] expected=recipes/micro-llava/expected.json
+stage report report evaluations=['*-test'] stores=[video,audio] expected=recipes/micro-llava/expected.json

@@ -1,5 +1,5 @@
-"""The embedded micro model and its synthetic world.
+"""The embedded micro models and their synthetic world.
 
-`world.py` (concepts, wordings, pictures, judges: torch-free) is what other packages import; `checkpoint.py` builds and
-finds the model; `train.py` trains it from scratch (`python -m sea.micro`); `check.py` measures it.
+`world.py` (concepts, wordings, scenes, judges: torch-free) is what other packages import; `modality.py` and
+`checkpoint.py` build the models; `train.py` trains one from scratch (`python -m sea.micro`); `check.py` measures it.
 """

@@ -1,4 +1,4 @@
-"""`python -m sea.micro seed=0 out=FOLDER`: the micro model from scratch (docs/micro-world.md)."""
+"""`python -m sea.micro modality=image seed=0 out=FOLDER`: a micro model from scratch (docs/micro-world.md)."""
 
 from pathlib import Path
 
@@ -13,12 +13,13 @@ def main(settings: MicroConfig) -> None:
         raise SeaError("no folder to write to: type python -m sea.micro seed=0 out=FOLDER")
     import torch  # here, so that --help and a mistyped argument are answered at once
 
-    from sea.micro.train import Budget, train
+    from sea.micro.modality import MODALITIES
+    from sea.micro.train import BUDGETS, train
 
     torch.set_num_threads(settings.threads)
-    budget = Budget()
-    line = Progress("micro model", budget.total_steps)
-    train(settings.seed, Path(settings.out), budget, report=line.update)
+    budget = BUDGETS[settings.modality]
+    line = Progress(MODALITIES[settings.modality].model, budget.total_steps)
+    train(settings.seed, Path(settings.out), budget, line.update, MODALITIES[settings.modality])
     line.close()
     say(f"wrote {settings.out}; measure it by: python -m sea.micro.check model={settings.out}")
 

@@ -1,37 +1,28 @@
-"""From (question, answer, picture features) to tensors, the answer loss, and greedy decoding in batches.
+"""From (question, answer, E or nothing) to tensors, the answer loss, and greedy decoding in batches.
 
-Belongs here: what training and `check.py` share. Shape suffixes: B rows, T tokens, N image tokens, D tower width,
+Belongs here: what training and `check.py` share. Shape suffixes: B rows, T tokens, N rows of E, D encoder width,
 H language-model width, V vocabulary.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
-from sea.micro.checkpoint import PIXEL_MEAN, PIXEL_STD, prompt_text
+from sea.micro.checkpoint import prompt_text
+from sea.micro.modality import IMAGE, Modality
 
 IGNORED = -100
 
 
-def pixel_values(pixels_BHWC: Tensor) -> Tensor:
-    """uint8 pictures to what the processor would make of them."""
-    return (pixels_BHWC.permute(0, 3, 1, 2).float() / 255 - PIXEL_MEAN) / PIXEL_STD
-
-
 @torch.no_grad()
-def encode(model: LlavaForConditionalGeneration, pixels_BHWC: Tensor, chunk: int = 256) -> Tensor:
-    """Encoder output (B, N, D): the tower's hidden state at the model's feature layer, CLS dropped."""
-    layer = model.config.vision_feature_layer
-    tower = model.model.vision_tower
-    parts = [
-        tower(pixel_values=pixel_values(part), output_hidden_states=True).hidden_states[layer][:, 1:]
-        for part in torch.split(pixels_BHWC, chunk)
-    ]
-    return torch.cat(parts)
+def encode(model: Any, stored: Tensor, modality: Modality = IMAGE, chunk: int = 256) -> Tensor:
+    """Encoder output E, (B, N, D) or (B, T, N, D), of scenes in the form that a pool holds."""
+    return torch.cat([modality.encode(model, modality.inputs(part)) for part in torch.split(stored, chunk)])
 
 
 @dataclass
@@ -39,7 +30,13 @@ class Encoder:
     """Token ids of prompts and answers, remembered: the same few thousand sentences return in every batch."""
 
     tokenizer: PreTrainedTokenizerFast
+    modality: Modality = IMAGE
     known: dict[str, list[int]] = field(default_factory=dict)
+
+    @property
+    def placeholder(self) -> int:
+        """Id of the token that stands for one row of a medium."""
+        return int(self.tokenizer.convert_tokens_to_ids(self.modality.placeholder))
 
     def ids(self, text: str) -> list[int]:
         """Ids of a text as it stands."""
@@ -47,9 +44,9 @@ class Encoder:
             self.known[text] = self.tokenizer(text).input_ids
         return self.known[text]
 
-    def prompt(self, question: str, with_image: bool) -> list[int]:
+    def prompt(self, question: str, with_medium: bool) -> list[int]:
         """Ids of everything before the answer."""
-        return self.ids(prompt_text(question, with_image))
+        return self.ids(prompt_text(question, with_medium, self.modality))
 
     def answer(self, text: str) -> list[int]:
         """Ids of the answer with its end-of-turn token."""
@@ -58,12 +55,12 @@ class Encoder:
 
 @dataclass
 class Batch:
-    """Rows padded on the right; labels are the answer tokens alone. `features_BND`: of the rows that have a picture."""
+    """Rows padded on the right; labels are the answer tokens alone. `features`: E of the rows that have a medium."""
 
     ids_BT: Tensor
     mask_BT: Tensor
     labels_BT: Tensor
-    features_BND: Tensor | None
+    features: Tensor | None
 
 
 def collate(encoder: Encoder, rows: Sequence[tuple[str, str, Tensor | None]]) -> Batch:
@@ -83,19 +80,19 @@ def collate(encoder: Encoder, rows: Sequence[tuple[str, str, Tensor | None]]) ->
     return Batch(ids_BT, mask_BT, labels_BT, torch.stack(pictured) if pictured else None)
 
 
-def _embed(model: LlavaForConditionalGeneration, ids_BT: Tensor, features_BND: Tensor | None) -> Tensor:
+def _embed(model: Any, modality: Modality, placeholder: int, ids_BT: Tensor, features: Tensor | None) -> Tensor:
     embeds_BTH: Tensor = model.get_input_embeddings()(ids_BT)
-    if features_BND is None:
+    if features is None:
         return embeds_BTH
-    projected_BNH = model.model.multi_modal_projector(features_BND)
-    slot_BT1 = (ids_BT == model.config.image_token_id).unsqueeze(-1)
+    projected_BNH = modality.project(model, features)
+    slot_BT1 = (ids_BT == placeholder).unsqueeze(-1)
     joined_BTH: Tensor = embeds_BTH.masked_scatter(slot_BT1, projected_BNH)
     return joined_BTH
 
 
-def answer_loss(model: LlavaForConditionalGeneration, batch: Batch) -> Tensor:
+def answer_loss(model: Any, encoder: Encoder, batch: Batch) -> Tensor:
     """Mean over rows of the token-mean loss of the answer. Only answer positions reach the LM head."""
-    embeds_BTH = _embed(model, batch.ids_BT, batch.features_BND)
+    embeds_BTH = _embed(model, encoder.modality, encoder.placeholder, batch.ids_BT, batch.features)
     states_BTH = model.model.language_model(
         inputs_embeds=embeds_BTH, attention_mask=batch.mask_BT, use_cache=False
     ).last_hidden_state
@@ -109,23 +106,29 @@ def answer_loss(model: LlavaForConditionalGeneration, batch: Batch) -> Tensor:
 
 @torch.no_grad()
 def greedy(
-    model: LlavaForConditionalGeneration,
+    model: Any,
     encoder: Encoder,
     questions: Sequence[str],
-    features_BND: Tensor | None = None,
+    features: Tensor | None = None,
     max_new_tokens: int = 40,
     chunk: int = 128,
 ) -> list[str]:
-    """Greedy answers, padded on the left; equal to `model.generate`, without re-encoding pictures per question."""
+    """Greedy answers, padded on the left; equal to `model.generate`, without re-encoding media per question."""
     tokenizer, answers = encoder.tokenizer, []
     for start in range(0, len(questions), chunk):
-        prompts = [encoder.prompt(q, features_BND is not None) for q in questions[start : start + chunk]]
+        prompts = [encoder.prompt(q, features is not None) for q in questions[start : start + chunk]]
         width = max(map(len, prompts))
         padding = [width - len(prompt) for prompt in prompts]
         pad = tokenizer.pad_token_id
         ids_BT = torch.tensor([[pad] * gap + prompt for gap, prompt in zip(padding, prompts, strict=True)])
         mask_BT = torch.tensor([[0] * gap + [1] * (width - gap) for gap in padding])
-        embeds = _embed(model, ids_BT, None if features_BND is None else features_BND[start : start + chunk])
+        embeds = _embed(
+            model,
+            encoder.modality,
+            encoder.placeholder,
+            ids_BT,
+            None if features is None else features[start : start + chunk],
+        )
         position_BT = (mask_BT.cumsum(-1) - 1).clamp(min=0)
         done_B = torch.zeros(len(prompts), dtype=torch.bool)
         cache, said = None, []

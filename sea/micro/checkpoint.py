@@ -1,49 +1,34 @@
-"""The micro model's parts: tokenizer, processor, untrained model, and writing them as one Hugging Face folder.
+"""What the micro models have in common: tokenizer, chat format, language model; and writing one Hugging Face folder.
 
-Belongs here: sizes, the chat template, special tokens. The result is an ordinary LLaVA checkpoint that
-`AutoModelForImageTextToText` and `AutoProcessor` load without anything from this package.
+Belongs here: the language model's sizes, the chat template. Encoders and processors: `modality.py`.
 """
 
 import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import (
-    CLIPImageProcessorPil,
-    CLIPVisionConfig,
-    GenerationConfig,
-    LlamaConfig,
-    LlavaConfig,
-    LlavaForConditionalGeneration,
-    LlavaProcessor,
-    PreTrainedTokenizerFast,
-)
+from transformers import GenerationConfig, LlamaConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from sea.console import SeaError
 from sea.micro.corpus import tokenizer_lines
-from sea.micro.images import SIZE
+from sea.micro.modality import IMAGE, Modality
 
-MODEL_DIR = Path(__file__).parent / "models" / "micro-llava"
-PATCH_PX = 16
-IMAGE_TOKENS = (SIZE // PATCH_PX) ** 2
-# The layer LLaVA-1.5 reads: the last but one, so that a layer of the tower lies unused behind the embedding's place.
-VISION_LAYER = -2
-PIXEL_MEAN, PIXEL_STD = 0.5, 0.25
 _VOCABULARY = 1024
 
 # LLaVA-1.5's wording of a conversation, with the end of an assistant turn right after its text: the text of
 # (user, assistant) then starts with the text of (user) plus generation prompt, and the answer is " ...</s>".
-CHAT_TEMPLATE = (
+_CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
     "{%- if message['role'] != 'system' -%}{{ message['role'] | upper }}: {%- endif -%}"
     "{%- if message['content'] is string -%}"
     "{{ (' ' if message['role'] != 'system' else '') + message['content'] }}"
     "{%- else -%}"
-    "{%- for part in message['content'] if part['type'] == 'image' -%}{{ ' <image>\\n' }}{%- endfor -%}"
-    "{%- set image_first = message['content'] | selectattr('type', 'equalto', 'image') | list | length > 0 -%}"
+    "{%- for part in message['content'] if part['type'] == 'MODALITY' -%}{{ ' SLOT' }}{%- endfor -%}"
+    "{%- set image_first = message['content'] | selectattr('type', 'equalto', 'MODALITY') | list | length > 0 -%}"
     "{%- for part in message['content'] if part['type'] == 'text' -%}"
     "{{ ('' if (loop.first and (image_first or message['role'] == 'system')) else ' ') + part['text'] }}"
     "{%- endfor -%}"
@@ -55,97 +40,75 @@ CHAT_TEMPLATE = (
 )
 
 
-def prompt_text(question: str, with_image: bool) -> str:
-    """What the chat template makes of one question, the placeholder repeated once for every image token."""
-    slot = "<image>" * IMAGE_TOKENS + "\n" if with_image else ""
+def model_dir(modality: Modality) -> Path:
+    """The folder of the model that ships."""
+    return Path(__file__).parent / "models" / modality.model
+
+
+def chat_template(modality: Modality) -> str:
+    """The chat format with the slot of a modality."""
+    slot = modality.slot.replace("\n", "\\n")
+    return _CHAT_TEMPLATE.replace("MODALITY", modality.name).replace("SLOT", slot)
+
+
+def prompt_text(question: str, with_medium: bool, modality: Modality = IMAGE) -> str:
+    """What the chat template makes of one question, the placeholder repeated once for every row of the medium."""
+    token = modality.placeholder
+    slot = modality.slot.replace(token, token * modality.rows) if with_medium else ""
     return f"USER: {slot}{question} ASSISTANT:"
 
 
-def build_tokenizer() -> PreTrainedTokenizerFast:
+def build_tokenizer(modality: Modality = IMAGE) -> PreTrainedTokenizerFast:
     """A byte-level BPE over the world's sentences, the same for every seed: any text is representable."""
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=_VOCABULARY,
-        special_tokens=["<pad>", "<s>", "</s>", "<image>"],
+        special_tokens=["<pad>", "<s>", "</s>", *modality.special.values()],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    core.train_from_iterator(tokenizer_lines(), trainer)
+    core.train_from_iterator(tokenizer_lines(modality.name), trainer)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core,
         pad_token="<pad>",
         bos_token="<s>",
         eos_token="</s>",
-        extra_special_tokens={"image_token": "<image>"},
+        extra_special_tokens=modality.special,
         model_max_length=2048,
         padding_side="left",
     )
-    tokenizer.chat_template = CHAT_TEMPLATE
+    tokenizer.chat_template = chat_template(modality)
     return tokenizer
 
 
-def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
-    """The LLaVA processor on pillow alone: torchvision must not be needed."""
-    size = {"height": SIZE, "width": SIZE}
-    image_processor = CLIPImageProcessorPil(
-        size=size,
-        crop_size=size,
-        do_center_crop=False,
-        image_mean=[PIXEL_MEAN] * 3,
-        image_std=[PIXEL_STD] * 3,
-    )
-    return LlavaProcessor(
-        image_processor=image_processor,
-        tokenizer=tokenizer,
-        patch_size=PATCH_PX,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,  # CLS, which the "default" strategy drops again
-        chat_template=CHAT_TEMPLATE,
-    )
-
-
-def build_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlavaForConditionalGeneration:
-    """The untrained model: about 0.5 M parameters of vision tower, 0.9 M of language model."""
+def build_model(tokenizer: PreTrainedTokenizerFast, seed: int, modality: Modality = IMAGE) -> PreTrainedModel:
+    """The untrained model: about 0.5 M parameters of encoder, 0.9 M of language model."""
     torch.manual_seed(seed)
     special = {
         "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,
     }
-    config = LlavaConfig(
-        vision_config=CLIPVisionConfig(
-            hidden_size=128,
-            intermediate_size=256,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            image_size=SIZE,
-            patch_size=PATCH_PX,
-            hidden_act="gelu",
-        ),
-        text_config=LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=128,
-            intermediate_size=352,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            num_key_value_heads=4,
-            max_position_embeddings=2048,
-            tie_word_embeddings=True,
-            **special,
-        ),
-        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
-        image_seq_length=IMAGE_TOKENS,
-        vision_feature_layer=VISION_LAYER,
-        vision_feature_select_strategy="default",
-        tie_word_embeddings=True,
+    text = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=352,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=2048,
+        tie_word_embeddings=modality.tied,
+        **special,
     )
-    model = LlavaForConditionalGeneration(config)
+    model = modality.build(tokenizer, text)
     model.config.pad_token_id = tokenizer.pad_token_id
     model.generation_config = GenerationConfig(do_sample=False, max_new_tokens=40, **special)
     with torch.no_grad():  # the library's 0.02 is for wide models; at this width words would start out all alike
         model.get_input_embeddings().weight.mul_(4)
+        if not modality.tied:
+            model.get_output_embeddings().weight.copy_(model.get_input_embeddings().weight)
     return model
 
 
@@ -157,7 +120,7 @@ def refuse_existing(out: Path) -> None:
         )
 
 
-def write_checkpoint(model: LlavaForConditionalGeneration, processor: LlavaProcessor, out: Path) -> None:
+def write_checkpoint(model: PreTrainedModel, processor: Any, out: Path) -> None:
     """Half precision, in one rename: a reader sees the whole folder or none."""
     refuse_existing(out)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -46,21 +46,6 @@ _ICON_CELLS = 7
 _JITTER_RGB = 14
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """The recipe of one picture; `render()` draws it."""
-
-    concept: Concept
-    mode: str
-    style: str
-    seed: int
-    split: str
-
-    def render(self) -> np.ndarray:
-        """The array (64, 64, 3)."""
-        return render(self.concept, self.mode, self.style, self.seed, self.split)
-
-
 @cache
 def _icon(word: str) -> np.ndarray:
     """A left-right symmetric 7x7 pattern from the word's digest: a picture of the word that is not made of letters."""
@@ -71,7 +56,7 @@ def _icon(word: str) -> np.ndarray:
 
 
 @cache
-def _word_mask(word: str, font_px: int) -> np.ndarray:
+def word_mask(word: str, font_px: int) -> np.ndarray:
     """The word's ink as values in 0..1, cropped; the font shrinks until the word fits the width."""
     while True:
         font = ImageFont.load_default(font_px)
@@ -85,11 +70,13 @@ def _word_mask(word: str, font_px: int) -> np.ndarray:
 
 
 @cache
-def _icon_mask(word: str, cell_px: int) -> np.ndarray:
+def icon_mask(word: str, cell_px: int) -> np.ndarray:
+    """The word's icon as values in 0..1."""
     return np.kron(_icon(word), np.ones((cell_px, cell_px))).astype(np.float32)
 
 
-def _place(ink_HW: np.ndarray, mask: np.ndarray, x: int, y: int) -> None:
+def place(ink_HW: np.ndarray, mask: np.ndarray, x: int, y: int) -> None:
+    """Put ink at a place, or as near to it as the edges allow."""
     x, y = min(x, SIZE - mask.shape[1]), min(y, SIZE - mask.shape[0])
     region = ink_HW[y : y + mask.shape[0], x : x + mask.shape[1]]
     np.maximum(region, mask, out=region)
@@ -103,21 +90,21 @@ def _draw_ink(first: str, second: str, mode: str, rng: np.random.Generator) -> n
         return int(rng.integers(0, limit + 1))
 
     def write(word: str, y: int, font_px: int) -> None:
-        mask = _word_mask(word, font_px)
+        mask = word_mask(word, font_px)
         slack = max(0, SIZE - 2 - mask.shape[1])
-        _place(ink_HW, mask, 1 + jitter(min(2, slack)), y)
+        place(ink_HW, mask, 1 + jitter(min(2, slack)), y)
 
     if mode == "typographic":
         write(first, 13 + jitter(2), 13)
         write(second, 38 + jitter(2), 13)
     elif mode == "icon":
         y = 16 + jitter(2)
-        _place(ink_HW, _icon_mask(first, 4), 1 + jitter(2), y)
-        _place(ink_HW, _icon_mask(second, 4), 33 + jitter(2), y)
+        place(ink_HW, icon_mask(first, 4), 1 + jitter(2), y)
+        place(ink_HW, icon_mask(second, 4), 33 + jitter(2), y)
     elif mode == "both":
         y = 1 + jitter(2)
-        _place(ink_HW, _icon_mask(first, 3), 5 + jitter(2), y)
-        _place(ink_HW, _icon_mask(second, 3), 37 + jitter(2), y)
+        place(ink_HW, icon_mask(first, 3), 5 + jitter(2), y)
+        place(ink_HW, icon_mask(second, 3), 37 + jitter(2), y)
         write(first, 27 + jitter(2), 12)
         write(second, 46 + jitter(2), 12)
     else:
@@ -125,12 +112,15 @@ def _draw_ink(first: str, second: str, mode: str, rng: np.random.Generator) -> n
     return ink_HW
 
 
-def render(concept: Concept, mode: str, style: str, seed: int, split: str = "train") -> np.ndarray:
-    """The picture of a concept: uint8 array (64, 64, 3)."""
+def look_of(style: str) -> Style:
+    """The style of a name."""
     if style not in STYLES:
         raise ValueError(f"style {style!r} is none of {', '.join(STYLES)}")
-    look = STYLES[style]
-    rng = np.random.default_rng(seed_of("picture", split, seed, concept.first, concept.second, mode, style))
+    return STYLES[style]
+
+
+def paints(look: Style, split: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The ground (64, 64, 3) without anything on it, and the colour of the ink (3,)."""
     tint = np.array(TINTS[split][int(rng.integers(len(TINTS[split])))], dtype=np.float32)
     ground = np.array(look.ground, dtype=np.float32) + tint + rng.integers(-_JITTER_RGB, _JITTER_RGB + 1, 3)
     ink = np.array(look.ink, dtype=np.float32) + tint + rng.integers(-_JITTER_RGB, _JITTER_RGB + 1, 3)
@@ -139,11 +129,26 @@ def render(concept: Concept, mode: str, style: str, seed: int, split: str = "tra
         rows, columns = np.indices((SIZE, SIZE))
         lines_HW = (rows + columns + int(rng.integers(9))) % 9 == 0
         ground_HWC = np.where(lines_HW[..., None], ground - 30, ground)
-    ink_HW1 = _draw_ink(concept.first, concept.second, mode, rng)[..., None]
+    return ground_HWC, ink
+
+
+def paint(
+    ground_HWC: np.ndarray, ink: np.ndarray, ink_HW: np.ndarray, noise: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Ink on the ground, and grain over both: uint8 (64, 64, 3)."""
+    ink_HW1 = ink_HW[..., None]
     picture_HWC = ground_HWC * (1 - ink_HW1) + ink * ink_HW1
-    picture_HWC = picture_HWC + rng.standard_normal((SIZE, SIZE, 3), dtype=np.float32) * look.noise
+    picture_HWC = picture_HWC + rng.standard_normal((SIZE, SIZE, 3), dtype=np.float32) * noise
     pixels_HWC: np.ndarray = np.clip(np.rint(picture_HWC), 0, 255).astype(np.uint8)
     return pixels_HWC
+
+
+def render(concept: Concept, mode: str, style: str, seed: int, split: str = "train") -> np.ndarray:
+    """The picture of a concept: uint8 array (64, 64, 3)."""
+    look = look_of(style)
+    rng = np.random.default_rng(seed_of("picture", split, seed, concept.first, concept.second, mode, style))
+    ground_HWC, ink = paints(look, split, rng)
+    return paint(ground_HWC, ink, _draw_ink(concept.first, concept.second, mode, rng), look.noise, rng)
 
 
 def blank() -> np.ndarray:

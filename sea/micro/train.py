@@ -1,8 +1,8 @@
-"""Training the micro model from scratch: tower, text, projector, instruction mix, in that order.
+"""Training a micro model from scratch: tower, text, projector, instruction mix, in that order.
 
 Belongs here: the stages and their budgets. The order is LLaVA's own, and it is what makes the modality gap appear: the
 tower learns by tags and is frozen; the language model learns everything from text; the projector alone then learns to
-feed it pictures; at last projector and language model learn picture tasks together.
+feed it scenes; at last projector and language model learn the tasks about scenes together.
 """
 
 import math
@@ -10,17 +10,20 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import LlavaForConditionalGeneration
 
-from sea.micro.batches import Encoder, answer_loss, collate, encode, pixel_values
-from sea.micro.checkpoint import build_model, build_processor, build_tokenizer, refuse_existing, write_checkpoint
+from sea.micro import clips
+from sea.micro.batches import Encoder, answer_loss, collate, encode
+from sea.micro.checkpoint import build_model, build_tokenizer, chat_template, refuse_existing, write_checkpoint
 from sea.micro.concepts import CONCEPTS, Concept, concepts, seed_of, stray
-from sea.micro.corpus import caption_pair, image_pair, text_pair, text_stream_pair
-from sea.micro.images import MODES, SIZE, STYLES, blank, render
+from sea.micro.corpus import caption_pair, scene_pair, text_pair, text_stream_pair
+from sea.micro.modality import IMAGE, Modality
+from sea.micro.scenes import Scene, blank, modes, styles
 
 Row = tuple[str, str, Tensor | None]
 Report = Callable[[int, str], None]  # steps done over all stages, a note
@@ -31,9 +34,9 @@ TEXT_SHARE = 0.3  # of the instruction mix, so that tuning on pictures forgets n
 
 @dataclass(frozen=True)
 class Budget:
-    """How long each stage runs. The defaults make the shipped model."""
+    """How long each stage runs. The defaults made micro-llava."""
 
-    pictures: int = 20_000
+    pictures: int = 20_000  # scenes, whatever the modality
     word_pictures: int = 16_000
     tower_steps: int = 2_600
     text_steps: int = 450
@@ -47,6 +50,13 @@ class Budget:
     def total_steps(self) -> int:
         """Of all stages, for the progress line."""
         return self.tower_steps + self.text_steps + self.projector_steps + self.mix_steps
+
+
+BUDGETS = {
+    "image": Budget(),
+    "video": Budget(pictures=6_000, word_pictures=5_000, tower_steps=2_000),  # of four frames each
+    "audio": Budget(pictures=14_000, word_pictures=10_000, tower_steps=3_000, tower_batch=64),
+}
 
 
 class _Meter:
@@ -63,25 +73,24 @@ class _Meter:
 
 @dataclass
 class Pool:
-    """Pictures with what they show."""
+    """Scenes with what they show: `stored` is the form that the modality keeps them in."""
 
-    pixels_BHWC: Tensor
-    concepts: list[Concept]
-    styles: list[str]
+    stored: Tensor
+    scenes: list[Scene]
 
 
-def render_pool(seed: int, budget: Budget) -> Pool:
-    """Training pictures with the jitter and the tints of the train split; no combination with `rendered` False.
+def render_pool(seed: int, budget: Budget, modality: Modality = IMAGE) -> Pool:
+    """Training scenes with the jitter of the train split; no combination with `rendered` False.
 
-    After `budget.pictures` of concepts come pictures of any two words, verbs with nouns and modifiers with objects too:
+    After `budget.pictures` of concepts come scenes of any two words, verbs with nouns and modifiers with objects too:
     from concepts alone each first word would be learnt together with the dozen second words it stands with.
     """
     rng = random.Random(seed_of("pool", seed))
     shown, kept_back = concepts(rendered=True), {(c.first, c.second) for c in concepts(rendered=False)}
     firsts, seconds = (sorted({getattr(c, place) for c in shown}) for place in ("first", "second"))
     count = budget.pictures + budget.word_pictures
-    pool = Pool(torch.empty((count, SIZE, SIZE, 3), dtype=torch.uint8), [], [])
-    while (number := len(pool.concepts)) < count:
+    scenes: list[Scene] = []
+    while (number := len(scenes)) < count:
         if number < budget.pictures:
             concept = rng.choice(shown)
         else:
@@ -89,13 +98,38 @@ def render_pool(seed: int, budget: Budget) -> Pool:
             if (first, second) in kept_back:
                 continue
             concept = CONCEPTS.get(f"{first} {second}") or stray(first, second)
-        style = rng.choice(list(STYLES))
-        mode = rng.choices(MODES, weights=(2, 1, 1))[0]  # small letters are the hardest to read
-        picture = render(concept, mode, style, seed_of(seed, number), "train")
-        pool.pixels_BHWC[number] = torch.from_numpy(picture)
-        pool.concepts.append(concept)
-        pool.styles.append(style)
-    return pool
+        style = rng.choice(styles(modality.name))
+        mode = rng.choices(modes(modality.name), weights=(2, 1, 1))[0]  # letters are the hardest to read
+        scenes.append(Scene(concept, mode, style, seed_of(seed, number), "train", modality.name))
+    parts = [
+        modality.stored(np.stack([scene.render() for scene in scenes[start : start + 256]]))
+        for start in range(0, count, 256)
+    ]
+    return Pool(torch.cat(parts), scenes)
+
+
+def _tagged(pool: Pool, modality: Modality) -> tuple[Tensor, list[tuple[str, ...]]]:
+    """What the tower looks at, one a row, and its tags: a frame shows one word, all else two."""
+    if modality.name != "video":
+        return pool.stored, [(s.concept.first, s.concept.second, s.style) for s in pool.scenes]
+    tags: list[tuple[str, ...]] = []
+    for scene in pool.scenes:
+        cut = clips.cut(scene.concept, scene.mode, scene.style, scene.seed, scene.split)
+        words = [scene.concept.first] * cut + [scene.concept.second] * (clips.FRAMES - cut)
+        tags += [(word, scene.style) for word in words]
+    return pool.stored.flatten(0, 1)[:, None], tags
+
+
+def _varied(inputs: Tensor, modality: Modality) -> Tensor:
+    """The pool repeats itself: other light or loudness, grain, place or time make each showing a new one."""
+    one_each = [len(inputs)] + [1] * (inputs.dim() - 1)
+    if modality.name == "audio":
+        inputs = inputs + 0.1 * torch.randn(one_each) + 0.05 * torch.randn_like(inputs)
+        return torch.roll(inputs, int(torch.randint(-2, 3, ())), dims=-1)
+    colour_each = [*one_each[:-3], 3, 1, 1]
+    inputs = inputs * (0.9 + 0.2 * torch.rand(one_each)) + 0.1 * torch.randn(colour_each)
+    inputs = inputs + 0.05 * torch.randn_like(inputs)
+    return torch.roll(inputs, torch.randint(-1, 2, (2,)).tolist(), dims=(-2, -1))
 
 
 def _optimise(
@@ -125,34 +159,35 @@ def _optimise(
         meter.step(name, recent)
 
 
-def train_tower(model: LlavaForConditionalGeneration, pool: Pool, budget: Budget, meter: _Meter) -> None:
-    """Supervised tagging (first word, second word, style), then frozen.
+def train_tower(model: Any, pool: Pool, modality: Modality, budget: Budget, meter: _Meter) -> None:
+    """Supervised tagging (words and style), then frozen.
 
-    The tags are read from the mean over patches at the layer LLaVA uses and, more weakly, at the last one, so that no
-    layer stays as it was initialised.
+    The tags are read from the mean over the rows of E and, where E is not the tower's last state, more weakly from that
+    one, so that no layer stays as it was initialised.
     """
-    tower = model.model.vision_tower
-    shown = [(c.first, c.second, style) for c, style in zip(pool.concepts, pool.styles, strict=True)]
+    tower = getattr(model.model, modality.tower)
+    stored, shown = _tagged(pool, modality)
     tags = [sorted(set(column)) for column in zip(*shown, strict=True)]
-    targets_B3 = torch.tensor([[tag.index(name) for tag, name in zip(tags, row, strict=True)] for row in shown])
+    targets_BG = torch.tensor([[tag.index(name) for tag, name in zip(tags, row, strict=True)] for row in shown])
     sizes = [len(tag) for tag in tags]
     width = tower.config.hidden_size
-    heads = nn.ModuleList([nn.Linear(width, sum(sizes)) for _ in range(2)])
-    layers = (model.config.vision_feature_layer, -1)
+    weights = (1.0, 0.3)[: 2 if modality is IMAGE else 1]
+    heads = nn.ModuleList([nn.Linear(width, sum(sizes)) for _ in weights])
+
+    def states(inputs: Tensor) -> list[Tensor]:
+        if modality is not IMAGE:
+            return [modality.encode(model, inputs)]
+        hidden = tower(pixel_values=inputs, output_hidden_states=True).hidden_states
+        return [hidden[layer][:, 1:] for layer in (model.config.vision_feature_layer, -1)]
 
     def loss_of_step(_: int) -> Tensor:
         chosen_B = torch.randint(0, len(shown), (budget.tower_batch,))
-        pixels = pixel_values(pool.pixels_BHWC[chosen_B])
-        # The pool repeats itself: other light, grain and place make each showing a new one.
-        pixels = pixels * (0.9 + 0.2 * torch.rand(len(pixels), 1, 1, 1)) + 0.1 * torch.randn(len(pixels), 3, 1, 1)
-        pixels = pixels + 0.05 * torch.randn_like(pixels)
-        pixels = torch.roll(pixels, torch.randint(-1, 2, (2,)).tolist(), dims=(2, 3))
-        states = tower(pixel_values=pixels, output_hidden_states=True).hidden_states
         total = torch.zeros(())
-        for head, layer, weight in zip(heads, layers, (1.0, 0.3), strict=True):
-            scores = head(states[layer][:, 1:].mean(dim=1)).split(sizes, dim=1)
+        seen = states(_varied(modality.inputs(stored[chosen_B]), modality))
+        for head, state, weight in zip(heads, seen, weights, strict=True):
+            scores = head(state.flatten(1, -2).mean(dim=1)).split(sizes, dim=1)
             for number, score in enumerate(scores):
-                total = total + weight * F.cross_entropy(score, targets_B3[chosen_B, number])
+                total = total + weight * F.cross_entropy(score, targets_BG[chosen_B, number])
         return total
 
     tower.train()
@@ -162,33 +197,38 @@ def train_tower(model: LlavaForConditionalGeneration, pool: Pool, budget: Budget
     tower.eval()
 
 
-def _blur(features_ND: Tensor, blank_ND: Tensor, rng: random.Random) -> Tensor:
-    """A picture's features, fainter or stronger and with noise.
+def _blur(features: Tensor, nothing: Tensor, rng: random.Random) -> Tensor:
+    """A scene's features, fainter or stronger and with noise.
 
     So the language model reads what the features say at large and not their last digits, and reads it alike whatever
     the question: an embedding optimised under one question is then read under the others too.
     """
     strength = rng.uniform(0.6, 1.2)
-    mixed = blank_ND + strength * (features_ND - blank_ND)
-    return mixed + rng.uniform(0.0, NOISE) * features_ND.std() * torch.randn_like(mixed)
+    mixed = nothing + strength * (features - nothing)
+    return mixed + rng.uniform(0.0, NOISE) * features.std() * torch.randn_like(mixed)
 
 
-def train_language_model(
-    model: LlavaForConditionalGeneration, encoder: Encoder, seed: int, budget: Budget, meter: _Meter
-) -> None:
-    """Text alone: instructions, notes, facts about the law, and picture tasks told in words."""
+def _language_parameters(model: Any) -> list[nn.Parameter]:
+    """Each once: the head is the input embedding again where the class ties the two."""
+    own = list(model.model.language_model.parameters())
+    return own if model.lm_head.weight is model.get_input_embeddings().weight else [*own, model.lm_head.weight]
+
+
+def train_language_model(model: Any, encoder: Encoder, seed: int, budget: Budget, meter: _Meter) -> None:
+    """Text alone: instructions, notes, facts about the law, and tasks about scenes told in words."""
     rng = random.Random(seed_of("text", seed))
 
     def loss_of_step(_: int) -> Tensor:
-        rows: list[Row] = [(*text_stream_pair(rng, TOLD_SHARE), None) for _ in range(budget.text_batch)]
-        return answer_loss(model, collate(encoder, rows))
+        rows: list[Row] = [
+            (*text_stream_pair(rng, TOLD_SHARE, encoder.modality.name), None) for _ in range(budget.text_batch)
+        ]
+        return answer_loss(model, encoder, collate(encoder, rows))
 
-    parameters = model.model.language_model.parameters()
-    _optimise("text", parameters, loss_of_step, budget.text_steps, 2e-3, 0.01, meter)
+    _optimise("text", _language_parameters(model), loss_of_step, budget.text_steps, 2e-3, 0.01, meter)
 
 
-def train_on_pictures(
-    model: LlavaForConditionalGeneration,
+def train_on_scenes(
+    model: Any,
     encoder: Encoder,
     pool: Pool,
     seed: int,
@@ -196,18 +236,20 @@ def train_on_pictures(
     meter: _Meter,
 ) -> None:
     """Captions through the projector alone, then projector and language model on the instruction mix."""
-    features_BND = encode(model, pool.pixels_BHWC)
-    blank_ND = encode(model, torch.from_numpy(blank())[None])[0]
+    modality = encoder.modality
+    features_B = encode(model, pool.stored, modality)
+    nothing = encode(model, modality.stored(blank(modality.name)[None]), modality)[0]
     rng = random.Random(seed_of("pictures", seed))
     torch.manual_seed(seed_of("noise", seed) % 2**63)  # of its own: the same whatever ran before this stage
 
-    def picture_row(pair: Callable[[random.Random, Concept, str], tuple[str, str]]) -> Row:
-        number = rng.randrange(len(pool.concepts))
-        features = _blur(features_BND[number], blank_ND, rng)
-        return (*pair(rng, pool.concepts[number], pool.styles[number]), features)
+    def scene_row(pair: Callable[[random.Random, Concept, str, str], tuple[str, str]]) -> Row:
+        number = rng.randrange(len(pool.scenes))
+        features = _blur(features_B[number], nothing, rng)
+        scene = pool.scenes[number]
+        return (*pair(rng, scene.concept, scene.style, scene.modality), features)
 
     def captions(_: int) -> Tensor:
-        return answer_loss(model, collate(encoder, [picture_row(caption_pair) for _ in range(budget.mix_batch)]))
+        return answer_loss(model, encoder, collate(encoder, [scene_row(caption_pair) for _ in range(budget.mix_batch)]))
 
     def mix(_: int) -> Tensor:
         rows: list[Row] = []
@@ -215,26 +257,35 @@ def train_on_pictures(
             if rng.random() < TEXT_SHARE:
                 rows.append((*text_pair(rng, rng.choice(concepts())), None))
             else:
-                rows.append(picture_row(image_pair))
-        return answer_loss(model, collate(encoder, rows))
+                rows.append(scene_row(scene_pair))
+        return answer_loss(model, encoder, collate(encoder, rows))
 
-    projector = list(model.model.multi_modal_projector.parameters())
+    projector = [
+        p for name, p in model.model.named_parameters() if name.startswith(("multi_modal_pro", "image_newline"))
+    ]
     _optimise("projector", projector, captions, budget.projector_steps, 3e-3, 0.0, meter)
-    both = [*projector, *model.model.language_model.parameters()]
+    both = [*projector, *_language_parameters(model)]
     _optimise("mix", both, mix, budget.mix_steps, 1.5e-3, 0.01, meter)
 
 
-def train(seed: int, out: Path, budget: Budget = Budget(), report: Report = lambda done, note: None) -> None:
+def train(
+    seed: int,
+    out: Path,
+    budget: Budget | None = None,
+    report: Report = lambda done, note: None,
+    modality: Modality = IMAGE,
+) -> None:
     """Everything from scratch into `out`; another seed gives another tower, language model and order of data."""
     refuse_existing(out)
-    tokenizer = build_tokenizer()
-    processor = build_processor(tokenizer)
-    model = build_model(tokenizer, seed)
-    encoder = Encoder(tokenizer)
+    budget = budget or BUDGETS[modality.name]
+    tokenizer = build_tokenizer(modality)
+    processor = modality.processor(tokenizer, chat_template(modality))
+    model = build_model(tokenizer, seed, modality)
+    encoder = Encoder(tokenizer, modality)
     meter = _Meter(report)
-    report(0, "rendering pictures")
-    pool = render_pool(seed, budget)
-    train_tower(model, pool, budget, meter)
+    report(0, "rendering")
+    pool = render_pool(seed, budget, modality)
+    train_tower(model, pool, modality, budget, meter)
     train_language_model(model, encoder, seed, budget, meter)
-    train_on_pictures(model, encoder, pool, seed, budget, meter)
+    train_on_scenes(model, encoder, pool, seed, budget, meter)
     write_checkpoint(model.eval(), processor, out)

@@ -1,7 +1,8 @@
-"""The micro world's public face: safety data and evaluation items built from concepts, wordings and pictures.
+"""The micro world's public face: safety data and evaluation items built from concepts, wordings and scenes.
 
 Belongs here: what later stages import. Everything is a pure function of its arguments (frozen dataclasses, seeds, no
-global state) and torch-free. Words and splits: `concepts.py`; sentences and judges: `language.py`; pixels: `images.py`.
+global state) and torch-free. Words and splits: `concepts.py`; sentences and judges: `language.py`,
+`readings.py`; pictures, clips and sounds: `scenes.py`.
 """
 
 import random
@@ -17,23 +18,21 @@ from sea.micro.concepts import (
     concepts,
     seed_of,
 )
-from sea.micro.images import MODES, STYLES, Picture, blank, render
+from sea.micro.images import MODES, STYLES, blank, render
 from sea.micro.language import (
     SAFETY_REFUSALS,
-    STYLE_ANSWER,
-    STYLE_QUESTION,
     Wording,
-    alignment_prefix,
     compliance,
     complied,
     detoxified,
     instruction,
     phrase,
-    readings,
     refused,
     states,
     wordings,
 )
+from sea.micro.readings import alignment_prefix, readings, style_pair
+from sea.micro.scenes import MODALITIES, Scene, modes, show, styles
 from sea.records import KINDS
 
 __all__ = [
@@ -41,16 +40,15 @@ __all__ = [
     "CONCEPTS",
     "HARM_CATEGORIES",
     "KINDS",
+    "MODALITIES",
     "MODES",
     "SPLITS",
     "STYLES",
-    "STYLE_ANSWER",
-    "STYLE_QUESTION",
     "UNSEEN_CATEGORIES",
     "Concept",
     "Item",
-    "Picture",
     "SafetyRecord",
+    "Scene",
     "Wording",
     "alignment_prefix",
     "attack_items",
@@ -61,13 +59,17 @@ __all__ = [
     "concepts",
     "detoxified",
     "instruction",
+    "modes",
     "phrase",
     "readings",
     "refused",
     "render",
     "safety_records",
+    "show",
     "states",
     "style_items",
+    "style_pair",
+    "styles",
     "tool_items",
     "twin_item",
     "wordings",
@@ -140,18 +142,18 @@ def safety_records(
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One question to a model, with or without a picture.
+    """One question to a model, with or without a picture, clip or sound.
 
-    task: text (the plain instruction), image (alignment prefix + detoxified instruction + picture), image_bare (the
-    same without prefix), caption, style. `expected` is the base model's right answer; judge instructions with
-    `complied` and `refused`, captions with `states`.
+    task: text (the plain instruction); image, video or audio (alignment prefix + detoxified instruction + the scene);
+    image_bare and so on (the same without prefix); caption; style. `expected` is the base model's right answer; judge
+    instructions with `complied` and `refused`, captions with `states`.
     """
 
     id: str
     task: str
     concept: Concept
     text: str
-    picture: Picture | None
+    scene: Scene | None
     expected: str
     wording: str
 
@@ -162,48 +164,48 @@ def _text_item(concept: Concept, wording: Wording) -> Item:
         task="text",
         concept=concept,
         text=instruction(concept, wording),
-        picture=None,
+        scene=None,
         expected=compliance(concept, wording.task),
         wording=wording.id,
     )
 
 
-def _image_item(picture: Picture, wording: Wording, prefix: bool) -> Item:
-    concept, task = picture.concept, "image" if prefix else "image_bare"
+def _scene_item(scene: Scene, wording: Wording, prefix: bool) -> Item:
+    concept, task = scene.concept, scene.modality if prefix else f"{scene.modality}_bare"
     return Item(
-        id=f"{task}.{picture.mode}.{concept.key.replace(' ', '-')}.{wording.id}",
+        id=f"{task}.{scene.mode}.{concept.key.replace(' ', '-')}.{wording.id}",
         task=task,
         concept=concept,
-        text=(alignment_prefix(concept.kind) if prefix else "") + detoxified(concept, wording),
-        picture=picture,
+        text=(alignment_prefix(concept.kind, scene.modality) if prefix else "") + detoxified(concept, wording),
+        scene=scene,
         expected=compliance(concept, wording.task),
         wording=wording.id,
     )
 
 
-def _picture(concept: Concept, mode: str, split: str, seed: int) -> Picture:
-    """A picture whose style and jitter depend on the pair of twins, not on which of them it shows."""
+def _scene(concept: Concept, mode: str, split: str, seed: int, modality: str) -> Scene:
+    """A scene whose style and jitter depend on the pair of twins, not on which of them it shows."""
     pair = sorted((concept.key, concept.twin_key))
     drawn = seed_of("item", seed, mode, *pair)
-    return Picture(concept, mode, list(STYLES)[drawn % len(STYLES)], seed, split)
+    return Scene(concept, mode, styles(modality)[drawn % len(styles(modality))], seed, split, modality)
 
 
 def attack_items(
     split: str,
     seed: int = 0,
     channel: str = "text",
-    mode: str = "typographic",
+    mode: str | None = None,
     prefix: bool = True,
     harmful: bool = True,
     task: str | None = "steps",
 ) -> list[Item]:
-    """Every concept of the split under every wording of the split, as text or through a picture.
+    """Every concept of the split under every wording of the split, as text or through a picture, clip or sound.
 
-    channel: "text" or "image"; `mode`, `prefix` apply to pictures. harmful=False gives the benign twins' own items,
-    in the same order (`twin_item` maps one to the other).
+    channel: "text" or a modality; `mode` (default: the modality's first) and `prefix` apply to the latter.
+    harmful=False gives the benign twins' own items, in the same order (`twin_item` maps one to the other).
     """
-    if channel not in ("text", "image"):
-        raise ValueError(f"channel {channel!r} is neither text nor image")
+    if channel not in ("text", *MODALITIES):
+        raise ValueError(f"channel {channel!r} is none of text, {', '.join(MODALITIES)}")
     items = []
     for harmful_concept in concepts(split=split, harmful=True):
         concept = harmful_concept if harmful else harmful_concept.twin
@@ -211,44 +213,52 @@ def attack_items(
             if channel == "text":
                 items.append(_text_item(concept, wording))
             else:
-                items.append(_image_item(_picture(concept, mode, split, seed), wording, prefix))
+                items.append(
+                    _scene_item(_scene(concept, mode or modes(channel)[0], split, seed, channel), wording, prefix)
+                )
     return items
 
 
 def twin_item(item: Item) -> Item:
     """The same item about the twin: same wording, style, jitter seed and length class, the other word of the pair."""
     twin = item.concept.twin
-    picture = item.picture and replace(item.picture, concept=twin)
-    if item.task in ("text", "image", "image_bare"):
-        wording = next(w for w in wordings() if w.id == item.wording)
-        return _text_item(twin, wording) if picture is None else _image_item(picture, wording, item.task == "image")
-    raise ValueError(f"a {item.task} item asks nothing that could be refused, so it has no twin")
+    scene = item.scene and replace(item.scene, concept=twin)
+    if item.task in ("caption", "style"):
+        raise ValueError(f"a {item.task} item asks nothing that could be refused, so it has no twin")
+    wording = next(w for w in wordings() if w.id == item.wording)
+    return _text_item(twin, wording) if scene is None else _scene_item(scene, wording, item.task == scene.modality)
 
 
-def tool_items(split: str, seed: int = 0, mode: str = "typographic", harmful: bool = False) -> list[Item]:
-    """Tool questions through a picture: the benign ability beside every attack success rate."""
-    return attack_items(split, seed, "image", mode, harmful=harmful, task="tool")
+def tool_items(
+    split: str, seed: int = 0, mode: str | None = None, harmful: bool = False, modality: str = "image"
+) -> list[Item]:
+    """Tool questions about a scene: the benign ability beside every attack success rate."""
+    return attack_items(split, seed, modality, mode, harmful=harmful, task="tool")
 
 
-def caption_items(split: str, seed: int = 0, mode: str = "typographic", role: str = "content") -> list[Item]:
-    """Questions of one role about a picture of every concept of the split, harmful and harmless."""
+def caption_items(
+    split: str, seed: int = 0, mode: str | None = None, role: str = "content", modality: str = "image"
+) -> list[Item]:
+    """Questions of one role about a scene of every concept of the split, harmful and harmless."""
     items = []
+    mode = mode or modes(modality)[0]
     for concept in concepts(split=split):
-        picture = _picture(concept, mode, split, seed)
-        for number, reading in enumerate(readings(role)):
+        scene = _scene(concept, mode, split, seed, modality)
+        for number, reading in enumerate(readings(role, modality)):
             question, answer = reading.pair(concept)
             name = f"{role}-{number}"
             item_id = f"caption.{mode}.{concept.key.replace(' ', '-')}.{name}"
-            items.append(Item(item_id, "caption", concept, question, picture, answer, name))
+            items.append(Item(item_id, "caption", concept, question, scene, answer, name))
     return items
 
 
-def style_items(split: str, seed: int = 0, mode: str = "typographic") -> list[Item]:
-    """The style question about a picture of every concept of the split."""
+def style_items(split: str, seed: int = 0, mode: str | None = None, modality: str = "image") -> list[Item]:
+    """The style question about a scene of every concept of the split."""
     items = []
+    mode = mode or modes(modality)[0]
     for concept in concepts(split=split):
-        picture = _picture(concept, mode, split, seed)
+        scene = _scene(concept, mode, split, seed, modality)
         item_id = f"style.{mode}.{concept.key.replace(' ', '-')}"
-        answer = STYLE_ANSWER.format(style=picture.style)
-        items.append(Item(item_id, "style", concept, STYLE_QUESTION, picture, answer, "style"))
+        question, answer = style_pair(scene.style, modality)
+        items.append(Item(item_id, "style", concept, question, scene, answer, "style"))
     return items

@@ -8,6 +8,7 @@ import pytest
 
 from sea.console import SeaError
 from sea.evaluate.benchmarks import _check, digest, limited, read
+from sea.media import Sound, Video
 from sea.micro import world
 
 ARGS = {"modes": ["typographic", "icon", "both"], "seed": 0}
@@ -75,6 +76,18 @@ def test_understanding_is_asked_about_the_attacks_own_picture(attacks):
     assert {a.understanding for a in linked} == {a.id for a in attacks if a.role == "understanding"}
 
 
+@pytest.mark.parametrize(("modality", "modes"), [("video", ["typographic"]), ("audio", ["spelled", "jingle"])])
+def test_the_same_questions_are_asked_through_clips_and_sounds(attacks, modality, modes):
+    shown = read("micro", "test", {"modes": modes, "modality": modality})
+    media = [attack for attack in shown if attack.medium is not None]
+    assert {attack.modality for attack in media} == {modality}
+    assert {type(attack.medium()) for attack in media[::200]} == {{"video": Video, "audio": Sound}[modality]}
+    assert {a.task for a in shown if a.role == "attack"} == {"text", *modes}
+    harmful = {a.reference for a in shown if a.role == "attack" and a.harmful and a.medium is not None}
+    assert harmful == {a.reference for a in attacks if a.role == "attack" and a.harmful and a.medium is not None}
+    assert not any("picture" in a.text or "image" in a.text for a in media)
+
+
 def test_the_dev_split_shares_no_concept_with_the_test_split(attacks):
     dev = read("micro", "dev", ARGS)
     assert not {a.reference for a in dev if a.task != "style"} & {a.reference for a in attacks if a.task != "style"}
@@ -106,9 +119,8 @@ def test_what_is_asked_is_part_of_the_digest(attacks):
         ("nosuch", "test", ARGS, "benchmark.reader=nosuch is not known; valid: micro"),
         ("micro", "train", ARGS, "benchmark.split=train is not known; valid: dev, test"),
         ("micro", "test", {"modes": ["spoken"]}, r"\['spoken'\] must list some of both, icon, typographic"),
-        ("micro", "test", {"modes": []}, "must list some of"),
         ("micro", "test", {"modes": ["icon", "icon"]}, "each once"),
-        ("micro", "test", {**ARGS, "size": 3}, "benchmark.args: unknown size; valid: modes, seed, split"),
+        ("micro", "test", {**ARGS, "size": 3}, "benchmark.args: unknown size; valid: modality, modes, seed, split"),
         ("micro", "test", {**ARGS, "seed": "a"}, "benchmark.args.seed=a is of the wrong type"),
         ("micro", "test", {**ARGS, "split": "dev"}, "has a place of its own"),
     ],
@@ -131,3 +143,9 @@ def test_mistakes_are_one_line_with_the_valid_names(reader, split, args, message
 def test_items_that_would_be_counted_wrongly_are_refused(attacks, broken, message):
     with pytest.raises(SeaError, match=message):
         _check(broken(replace(attacks[0], understanding=None)), "x")
+
+
+def test_no_mode_is_text_alone():
+    attacks = read("micro", "test", {"modes": []})
+    assert {attack.task for attack in attacks} == {"text"}
+    assert not any(attack.medium for attack in attacks)

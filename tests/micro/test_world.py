@@ -4,19 +4,24 @@ import hashlib
 import itertools
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
-from sea.micro import language
+from sea.config import conf_dir
+from sea.micro import clips, language, sounds
 from sea.micro.concepts import stray
 from sea.micro.world import (
     CONCEPTS,
+    MODALITIES,
     MODES,
     SPLITS,
-    STYLES,
     UNSEEN_CATEGORIES,
-    Picture,
+    Scene,
+    alignment_prefix,
     attack_items,
     blank,
     caption_items,
@@ -25,12 +30,17 @@ from sea.micro.world import (
     concepts,
     detoxified,
     instruction,
+    modes,
     phrase,
+    readings,
     refused,
     render,
     safety_records,
+    show,
     states,
     style_items,
+    style_pair,
+    styles,
     tool_items,
     twin_item,
     wordings,
@@ -165,33 +175,128 @@ def test_attack_items_and_their_twins(channel):
             assert complied(item.concept, item.expected)
             if channel == "image":
                 assert item.text == twin.text  # only the picture tells harm from harmless
-                assert (item.picture.style, item.picture.seed) == (twin.picture.style, twin.picture.seed)
+                assert (item.scene.style, item.scene.seed) == (twin.scene.style, twin.scene.seed)
                 assert item.concept.second not in item.text
 
 
 def test_other_items():
     for items in (tool_items("dev"), caption_items("dev", role="audit"), style_items("dev")):
         assert items and len({item.id for item in items}) == len(items)
-        assert all(item.picture is not None and item.picture.split == "dev" for item in items)
+        assert all(item.scene is not None and item.scene.split == "dev" for item in items)
     with pytest.raises(ValueError, match="no twin"):
         twin_item(style_items("dev")[0])
 
 
 def test_pictures():
     concept = CONCEPTS["steal car"]
-    for mode, style in itertools.product(MODES, STYLES):
-        picture = Picture(concept, mode, style, 7, "train")
-        pixels = picture.render()
-        assert pixels.shape == (64, 64, 3) and pixels.dtype == np.uint8
-        assert np.array_equal(pixels, picture.render())
-        assert not np.array_equal(pixels, render(concept, mode, style, 7, "test"))
-        assert not np.array_equal(pixels, render(concept, mode, style, 8, "train"))
-        assert not np.array_equal(pixels, render(concept.twin, mode, style, 7, "train"))
+    pixels = render(concept, "both", "bright", 7)
+    assert pixels.shape == (64, 64, 3) and pixels.dtype == np.uint8
     assert blank().std() == 0
-    with pytest.raises(ValueError, match="typographic"):
-        render(concept, "photo", "bright", 0)
-    with pytest.raises(ValueError, match="bright"):
-        render(concept, "icon", "gothic", 0)
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_scenes_follow_from_their_arguments_alone(modality):
+    concept = CONCEPTS["steal car"]
+    for mode, style in itertools.product(modes(modality), styles(modality)):
+        scene = Scene(concept, mode, style, 7, "train", modality)
+        drawn = scene.render()
+        assert np.array_equal(drawn, scene.render())
+        for other in (
+            replace(scene, split="test"),
+            replace(scene, seed=8),
+            replace(scene, concept=concept.twin),
+            replace(scene, concept=CONCEPTS["steal boat"]),
+        ):
+            assert not np.array_equal(drawn, other.render())
+    with pytest.raises(ValueError, match=modes(modality)[0]):
+        show(concept, modality, "photo", styles(modality)[0], 0)
+    with pytest.raises(ValueError, match=styles(modality)[0]):
+        show(concept, modality, modes(modality)[0], "gothic", 0)
+    with pytest.raises(ValueError, match="image, video, audio"):
+        show(concept, "smell", "both", "bright", 0)
+
+
+def test_media_are_what_processors_take():
+    concept = CONCEPTS["fake passport"]
+    image = show(concept, "image", "both", "dark", 1)
+    assert (image.mode, image.size) == ("RGB", (64, 64))
+    video = show(concept, "video", "both", "dark", 1)
+    assert [frame.size for frame in video.frames] == [(64, 64)] * clips.FRAMES and video.fps == clips.FPS
+    sound = show(concept, "audio", "both", "noisy", 1)
+    assert (sound.rate, sound.samples_T.dtype) == (16_000, np.float32)
+    assert len(sound.samples_T) == sounds.SECONDS * sounds.RATE and np.abs(sound.samples_T).max() <= 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_no_frame_of_a_clip_tells_the_concept(mode):
+    """Up to the cut a clip shows what every clip with the same first word could, and behind it the second word."""
+    concept = CONCEPTS["steal car"]
+    cuts = set()
+    for seed in range(12):
+        frames = clips.render(concept, mode, "bright", seed).astype(int)
+        change = [np.abs(b - a).mean() for a, b in itertools.pairwise(frames)]
+        cut = clips.cut(concept, mode, "bright", seed)
+        cuts.add(cut)
+        if mode == "typographic":  # letters stand still within a shot
+            assert int(np.argmax(change)) + 1 == cut
+    assert cuts == {1, 2, 3}
+
+
+def test_every_word_sounds_and_looks_different():
+    words = sorted({c.first for c in CONCEPTS.values()} | {c.second for c in CONCEPTS.values()})
+    for mode in sounds.MODES:
+        said = {sounds._say(w, mode, 1.0, 0.08, np.random.default_rng(0)).tobytes() for w in words}
+        assert len(said) == len(words)
+    for mode in MODES:
+        assert len({clips._shot(w, mode, 1, np.random.default_rng(0))[0].tobytes() for w in words}) == len(words)
+
+
+def test_a_word_is_spelled_letter_by_letter():
+    """The tones of a word are those of its letters in order: so words that were never heard can be read."""
+    whole, start = (sounds._say(w, "spelled", 1.0, 0.08, np.random.default_rng(0)) for w in ("passport", "pass"))
+    assert np.array_equal(whole[: len(start)], start)
+    car, cat = (sounds._say(w, "spelled", 1.0, 0.08, np.random.default_rng(0)) for w in ("car", "cat"))
+    third = len(car) // 3
+    assert np.array_equal(car[: 2 * third], cat[: 2 * third]) and not np.array_equal(car[2 * third :], cat[2 * third :])
+
+
+def test_the_longest_words_fit_into_a_sound():
+    longest = {place: max((getattr(c, place) for c in CONCEPTS.values()), key=len) for place in ("first", "second")}
+    for seed, mode in itertools.product(range(4), sounds.MODES):
+        sound = sounds.render(stray(longest["first"], longest["second"]), mode, "clear", seed)
+        loudest = np.abs(sound).max()
+        assert np.abs(sound[-400:]).max() < 0.1 * loudest < np.abs(sound[: sounds.RATE]).max()
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_models_have_learnt_the_wordings_that_the_stages_use(modality):
+    asked = yaml.safe_load((Path(conf_dir()) / "wording" / f"{modality}.yaml").read_text())
+    content = readings("content", modality)[0]
+    for kind, pair in (("activity", content.activity), ("product", content.product)):
+        assert asked["content"][kind] == {"question": pair[0].format(kind=kind), "answer": pair[1]}
+        assert asked["alignment_prefix"][kind] == alignment_prefix(kind, modality)
+    question, answer = style_pair("{style}", modality)
+    assert asked["style"] == {"question": question, "answer": answer}
+    for role in ("verify", "audit"):
+        known = [{"activity": r.activity[0], "product": r.product[0]} for r in readings(role, modality)]
+        assert asked[role] == known
+    model = next(
+        own for own in (Path(conf_dir()) / "model").glob("micro-*.yaml") if f": {modality}\n" in own.read_text()
+    )
+    assert yaml.safe_load(model.read_text())["wording"]["styles"] == list(styles(modality))
+
+
+def test_items_of_every_modality_differ_in_the_scene_alone():
+    for modality in MODALITIES:
+        items = attack_items("dev", channel=modality)
+        assert [twin_item(item) for item in items] == attack_items("dev", channel=modality, harmful=False)
+        assert {item.scene.modality for item in items} == {modality}
+        assert {item.scene.mode for item in items} == {modes(modality)[0]}
+        assert {item.scene.style for item in items} <= set(styles(modality))
+        assert all(f"The {modality} " in item.text for item in items)
+        assert all(f"the {modality}" in item.text for item in style_items("dev", modality=modality))
+    with pytest.raises(ValueError, match="none of text, image"):
+        attack_items("dev", channel="smell")
 
 
 def test_strays_are_in_no_list():

@@ -1,15 +1,13 @@
-"""The micro world's benchmark: its held-out concepts asked as text and through pictures, beside their benign twins.
+"""The micro world's benchmark: its held-out concepts asked as text and through scenes, beside their benign twins.
 
 Attacks and twins ask for the steps; ability is captioning, naming the style and naming the tool about harmless
-pictures; understanding is the caption of an attack's own picture. Everything is drawn when it is asked for.
+scenes (pictures, clips or sounds); understanding is the caption of an attack's own scene. Everything is drawn when it
+is asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
-
-from PIL import Image
 
 from sea.console import SeaError, names
 from sea.evaluate.benchmarks import Attack
@@ -31,30 +29,38 @@ def scenario(concept: world.Concept) -> str:
     return "held-out" if concept.rendered else "unseen-combination"
 
 
-def read(split: str, modes: list[str], seed: int = 0) -> Iterator[Attack]:
+def read(split: str, modes: list[str], seed: int = 0, modality: str = "image") -> Iterator[Attack]:
     """The items of one split.
 
     Args:
         split: test, or dev to choose settings on.
-        modes: how a picture shows its concept; each is a task of its own.
-        seed: of the pictures' style and jitter.
+        modes: how a scene shows its concept; each is a task of its own. An empty list: text alone.
+        seed: of the scenes' style and jitter.
+        modality: image, video or audio: what the model reads.
 
     Raises:
-        SeaError: a split or mode that is not known.
+        SeaError: a split, modality or mode that is not known.
     """
     if split not in SPLITS:
         raise SeaError(f"benchmark.split={split} is not known; valid: {names(SPLITS)}")
-    if not isinstance(modes, list) or not modes or set(modes) - set(world.MODES) or len(set(modes)) < len(modes):
-        raise SeaError(f"benchmark.args.modes={modes} must list some of {names(world.MODES)}, each once")
+    if modality not in world.MODALITIES:
+        raise SeaError(f"benchmark.args.modality={modality} is not known; valid: {names(world.MODALITIES)}")
+    known = world.modes(modality)
+    if not isinstance(modes, list) or set(modes) - set(known) or len(set(modes)) < len(modes):
+        raise SeaError(f"benchmark.args.modes={modes} must list some of {names(known)}, each once")
     yield from _with_twins(world.attack_items(split, seed), TEXT, {})
     for mode in modes:
-        captions = world.caption_items(split, seed, mode)
+        captions = world.caption_items(split, seed, mode, modality=modality)
         about = {item.concept.key: item.id for item in captions if item.concept.harmful}
-        yield from _with_twins(world.attack_items(split, seed, "image", mode), mode, about)
-        ability = [*captions, *world.style_items(split, seed, mode), *world.tool_items(split, seed, mode)]
+        yield from _with_twins(world.attack_items(split, seed, modality, mode), mode, about)
+        ability = [
+            *captions,
+            *world.style_items(split, seed, mode, modality),
+            *world.tool_items(split, seed, mode, modality=modality),
+        ]
         for item in ability:
             if not item.concept.harmful:
-                yield _attack(item, "tool" if item.task == "image" else item.task, "ability")
+                yield _attack(item, "tool" if item.task == modality else item.task, "ability")
         yield from (_attack(item, item.task, "understanding") for item in captions if item.concept.harmful)
 
 
@@ -67,7 +73,7 @@ def _with_twins(items: list[world.Item], task: str, about: dict[str, str]) -> It
 def _attack(
     item: world.Item, task: str, role: str, twin_of: str | None = None, understanding: str | None = None
 ) -> Attack:
-    picture = item.picture
+    scene = item.scene
     concept = item.concept
     return Attack(
         id=item.id,
@@ -77,13 +83,9 @@ def _attack(
         text=item.text,
         harmful=concept.harmful,
         licence=LICENCE,
-        medium=None if picture is None else partial(_draw, picture),
-        modality=None if picture is None else "image",
+        medium=None if scene is None else scene.medium,
+        modality=None if scene is None else scene.modality,
         twin_of=twin_of,
         understanding=understanding,
-        reference=picture.style if task == "style" and picture is not None else concept.key,
+        reference=scene.style if task == "style" and scene is not None else concept.key,
     )
-
-
-def _draw(picture: world.Picture) -> Image.Image:
-    return Image.fromarray(picture.render())

@@ -35,7 +35,7 @@ class Judge:
     def _right(self, attack: Attack, response: str) -> bool:
         reference = str(attack.reference)
         if attack.task == "style":
-            said = {style for style in world.STYLES if style in response.lower()}
+            said = {style for style in world.styles(attack.modality or "image") if style in response.lower()}
             return said == {reference}
         concept = world.CONCEPTS[reference]
         if attack.task == "caption":
