@@ -104,6 +104,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         _one_of("model.dtype", self.dtype, ("auto", "float32", "bfloat16", "float16"))
         _one_of("model.attention", self.attention, ("sdpa", "eager"))
+        if self.family_path is not None:  # later stages inherit it, from whatever folder they are started in
+            self.family_path = str(Path(self.family_path).resolve())
 
 
 def _debugged(debug: str | None, model: ModelConfig, name: str | None) -> ModelConfig:

@@ -81,6 +81,8 @@ def test_spa_vl(tmp_path: Path) -> None:
         ({"prompt": MESSAGE, "completion": GOOD}, ("Q?", "Good.", None)),
         ({"messages": MESSAGE + GOOD}, ("Q?", "Good.", None)),
         ({"prompt": "<image>\nQ?", "completion": "Good."}, ("Q?", "Good.", None)),
+        ({"prompt": "<audio>Q?", "completion": "Good."}, ("Q?", "Good.", None)),
+        ({"prompt": "Q? <video>", "completion": "Good."}, ("Q?", "Good.", None)),
         ({"prompt": "Q?\n<video>", "completion": "Good."}, ("Q?", "Good.", None)),
     ],
 )

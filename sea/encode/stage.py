@@ -47,8 +47,9 @@ def open_work(settings: EncodeConfig) -> Work:
     wanted = media.wanted(samples, settings.model.modality)
     if not wanted:
         raise SeaError(
-            f"{prepared.run.path / SAMPLES} holds no sample with a phrase, and none with a medium of its own in "
-            f"mediaset={settings.mediaset.name}: there is nothing to show"
+            f"mediaset={settings.mediaset.name} has a medium for none of the {len(samples)} samples in "
+            f"{prepared.run.path / SAMPLES} (a sample needs a phrase, or a medium of its own there): type "
+            "samples=NAME of those that it belongs to"
         )
     shaping = {
         "model": identity(settings.model, checkpoint),

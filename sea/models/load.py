@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from sea.config import TINY, ModelConfig
 from sea.console import SeaError, local_rank, names
 from sea.models.chat import Chat
 from sea.models.spec import SLOT_TEXT, Family, Modality, available, family_module, modality
-from sea.models.splice import Splice, core, encoder
+from sea.models.splice import EMITTERS, Splice, core, encoder
 from sea.models.tiny import BLANKS
 from sea.models.wire import Encoded, as_slot_text, join, split
 from sea.records import sha256_file
@@ -149,10 +150,13 @@ class Loaded:
         Raises:
             SeaError: the YAML's `blank` is not what this modality takes.
         """
+        takes = inspect.signature(self.spec.blank).parameters
         try:
             medium = self.spec.blank(**self.blank_settings)
         except TypeError as error:
-            raise SeaError(f"model.blank={self.blank_settings} does not fit the {self.modality}: {error}") from error
+            raise SeaError(
+                f"model.blank={self.blank_settings} does not fit: a blank {self.modality} is made of {names(takes)}"
+            ) from error
         try:
             return self.encode([medium])[0]
         except ValueError as error:  # how processors refuse a medium: a sound's rate, a picture's size
@@ -226,7 +230,7 @@ def _from_hub(model_id: str, revision: str | None, download: bool) -> Path:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SeaError(
             f"model {model_id} is not on this disk: get it by `hf download {model_id}`, or point to a folder that "
-            f"holds it: model.id=/path/to/it (the hub's answer: {type(error).__name__}: {reason[:200]})"
+            f"holds it: model.id=/path/to/it (the hub's answer: {type(error).__name__}: {reason})"
         ) from error
     if not (Path(path) / "config.json").is_file() or not any(Path(path).glob("*.safetensors")):
         raise SeaError(
@@ -292,8 +296,14 @@ def resolve_dtype(dtype: str, device: torch.device) -> str:
 
 
 def identity(config: ModelConfig, checkpoint: Checkpoint) -> dict[str, Any]:
-    """What of a model shapes the embeddings that are made with it: part of the settings of every run that does."""
+    """What of a model shapes the embeddings that are made with it: part of the settings of every run that does.
+
+    Raises:
+        SeaError: the family file is not there.
+    """
     family = Path(config.family_path) if config.family_path else None
+    if family is not None and not family.is_file():
+        raise SeaError(f"model.family_path={family}: there is no such file")
     return {
         "id": checkpoint.id,
         "revision": checkpoint.revision,
@@ -301,7 +311,7 @@ def identity(config: ModelConfig, checkpoint: Checkpoint) -> dict[str, Any]:
         "dtype": resolve_dtype(config.dtype, resolve_device(config.device)),
         "attention": config.attention,
         "blank": config.blank,
-        "family": sha256_file(family) if family is not None and family.is_file() else None,
+        "family": sha256_file(family) if family is not None else None,
     }
 
 
@@ -428,9 +438,16 @@ def assemble(
     Raises:
         SeaError: this checkpoint lacks the modality, which others of its family have.
     """
+    if spec.emitter not in EMITTERS:
+        raise SeaError(f"the family file says emitter={spec.emitter!r}; valid: {names(EMITTERS)}")
     if encoder(model, spec) is None:
         have = [own for own, other in family.modalities.items() if encoder(model, other) is not None]
-        raise SeaError(f"{checkpoint.id} has no encoder for {modality_name}: set model.modality to {names(have)}")
+        if not have:
+            raise SeaError(
+                f"the family file says encoder={spec.encoder!r}, and {type(model).__name__} has no such module below "
+                f"its base model, which holds {names(name for name, _ in core(model).named_children())}"
+            )
+        raise SeaError(f"{checkpoint.id} has no encoder for {modality_name}: type reads=... for {names(have)}")
     model.requires_grad_(False)
     model.eval()
     if family.processor is not None:

@@ -155,5 +155,7 @@ def modality(family: Family, name: str) -> Modality:
         SeaError: the family does not have it.
     """
     if name not in family.modalities:
-        raise SeaError(f"this model reads {names(family.modalities)}, not {name!r}: set model.modality")
+        raise SeaError(
+            f"this model reads {names(family.modalities)}, not {name!r}: type reads=... or another +model=NAME"
+        )
     return family.modalities[name]

@@ -108,11 +108,11 @@ def join(spec: Modality, items: Sequence[Encoded]) -> dict[str, Tensor]:
     Raises:
         SeaError: they differ in size and this model takes only media of one size in a batch.
     """
-    shapes = {tuple(item.emb.shape) for item in items}
-    if not mixes(spec) and len(shapes) > 1:
+    if len(groups(spec, items)) > 1:
+        shapes = sorted({tuple(item.emb.shape) for item in items})
         raise SeaError(
-            f"this model takes media of one size in a batch, and here are embeddings of shape "
-            f"{', '.join(str(list(shape)) for shape in sorted(shapes))}: use a batch size of 1, or bring the media to "
+            f"this model takes media of one size in a batch, and here are several (embeddings of shape "
+            f"{', '.join(str(list(shape)) for shape in shapes)}): use a batch size of 1, or bring the media to "
             "one size (number of frames, length) before they are encoded"
         )
     embeddings = [item.emb for item in items]
@@ -142,11 +142,15 @@ def groups(spec: Modality, items: Sequence[Encoded]) -> list[list[int]]:
     """Places of the media that may lie in one batch: all together, or those of one shape."""
     if mixes(spec):
         return [list(range(len(items)))]
-    by_shape: dict[object, list[int]] = {}
+    by_size: dict[object, list[int]] = {}
     for place, item in enumerate(items):
-        beside = tuple(item.companions[name].shape for name in spec.companions)
-        by_shape.setdefault((item.emb.shape, beside), []).append(place)
-    return list(by_shape.values())
+        by_size.setdefault(size(spec, item), []).append(place)
+    return list(by_size.values())
+
+
+def size(spec: Modality, item: Encoded) -> object:
+    """What must be alike of media in one batch, for families that do not mix: shapes of E and of its companions."""
+    return tuple(item.emb.shape), tuple(tuple(item.companions[name].shape) for name in spec.companions)
 
 
 def _filled_up(tensors: Sequence[Tensor]) -> list[Tensor]:

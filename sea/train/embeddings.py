@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sea.console import Progress, SeaError, names, rank, world_size
 from sea.models.load import Loaded
-from sea.models.wire import Encoded, refuse_foreign, slot_text
+from sea.models.wire import Encoded, refuse_foreign, size, slot_text
 from sea.records import Row
 from sea.store import tensor_sha256
 
@@ -31,7 +31,8 @@ class Embeddings:
     """
 
     def __init__(self, folder: Path, rows: Sequence[Row], loaded: Loaded) -> None:
-        self.folder, self.loaded = folder, loaded
+        self.folder = folder
+        self.sizes: set[object] = set()  # of media: more than one cannot lie in a batch of every family
         self._shards: dict[Path, Any] = {}
         self._kept: dict[str, dict[str, Tensor]] = {}  # per embedding: its companions, and E itself when all are small
         self._slots: dict[str, str] = {}
@@ -43,13 +44,13 @@ class Embeddings:
                 "embeddings moved or removed? Put them back beside the dataset as they were, or make the dataset anew"
             )
         self.bytes = sum(path.stat().st_size for path in {self._path(row) for row in with_slot})
-        self._read_all(with_slot)
+        self._read_all(with_slot, loaded)
 
-    def _read_all(self, rows: Sequence[Row]) -> None:
+    def _read_all(self, rows: Sequence[Row], loaded: Loaded) -> None:
         """Check every embedding once; processes share the checking out, since one that fails ends the launch."""
         progress = Progress("check embeddings", len(rows))
         in_memory = self.bytes <= IN_MEMORY_BYTES
-        like = self.loaded.blank() if rows else None
+        like = loaded.blank() if rows else None
         for done, row in enumerate(rows):
             if _name(row) in self._kept:
                 continue
@@ -62,7 +63,9 @@ class Embeddings:
                 )
             if like is not None:
                 what = f"the embedding {row.key} (row {row.id}) in {self._path(row)}"
-                refuse_foreign(self.loaded.spec, Encoded.of(tensors), like, what)
+                item = Encoded.of(tensors)
+                refuse_foreign(loaded.spec, item, like, what)
+                self.sizes.add(size(loaded.spec, item))
             companions = {name: tensors[name] for name in row.companions}
             self._slots[_name(row)] = slot_text(companions)
             self._kept[_name(row)] = tensors if in_memory else companions

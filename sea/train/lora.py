@@ -10,7 +10,8 @@ from torch import nn
 from sea.config import RecipeConfig
 from sea.console import SeaError, names
 from sea.models.load import Loaded
-from sea.models.splice import core
+from sea.models.spec import Modality
+from sea.models.splice import EMITTERS, core, encoder
 
 
 def peft_config(recipe: RecipeConfig, loaded: Loaded) -> Any:
@@ -21,10 +22,11 @@ def peft_config(recipe: RecipeConfig, loaded: Loaded) -> Any:
     """
     import peft
 
-    projector = _inside(loaded, loaded.spec.projector)
+    projectors = _projectors(loaded, loaded.spec)
     targets = _language_targets(recipe, loaded)
     if recipe.projector == "lora":
-        linear = [path for path in projector if isinstance(loaded.model.get_submodule(path), nn.Linear)]
+        inside = [path for top in projectors for path in _inside(loaded, top)]
+        linear = [path for path in inside if isinstance(loaded.model.get_submodule(path), nn.Linear)]
         if not linear:
             raise SeaError(
                 f"recipe.projector=lora: the projector of {loaded.name} has no linear layer to put LoRA on; "
@@ -38,7 +40,7 @@ def peft_config(recipe: RecipeConfig, loaded: Loaded) -> Any:
         # Whole names, and not a pattern: of a model with experts PEFT (utils/transformers_weight_conversion.py) keeps
         # only the last parts of the names that a pattern matches, and these occur in the encoder too.
         target_modules=targets,
-        modules_to_save=[_path(loaded, loaded.spec.projector)] if recipe.projector == "full" else None,
+        modules_to_save=projectors if recipe.projector == "full" else None,
         task_type="CAUSAL_LM",
     )
 
@@ -81,20 +83,27 @@ def _encoder_modules(loaded: Loaded) -> list[str]:
     """Names of all modules of all encoders; a projector that lies inside one is not among them."""
     found: list[str] = []
     for spec in loaded.family.modalities.values():
-        projector = set(_inside(loaded, spec.projector))
-        found += [path for path in _inside(loaded, spec.encoder) if path not in projector]
+        if (own := encoder(loaded.model, spec)) is None:  # a checkpoint of the family may lack a modality
+            continue
+        projector = {path for top in _projectors(loaded, spec) for path in _inside(loaded, top)}
+        found += [path for path in _inside(loaded, _path(loaded, own)) if path not in projector]
     return found
 
 
-def _path(loaded: Loaded, below_core: str) -> str:
-    """A path below the model's core as a name in the whole model."""
-    wanted = core(loaded.model).get_submodule(below_core)
+def _projectors(loaded: Loaded, spec: Modality) -> list[str]:
+    """Names of P in the whole model: one module, or several where encoders hand on several levels."""
+    own = encoder(loaded.model, spec)
+    inside = EMITTERS[spec.emitter].projectors(own, spec) if own is not None else []
+    return [_path(loaded, module) for module in inside or [core(loaded.model).get_submodule(spec.projector)]]
+
+
+def _path(loaded: Loaded, wanted: nn.Module) -> str:
+    """The name of a module in the whole model."""
     return str(next(path for path, module in loaded.model.named_modules() if module is wanted))
 
 
-def _inside(loaded: Loaded, below_core: str) -> list[str]:
-    """Names in the whole model of a module and of all that it holds."""
-    top = _path(loaded, below_core)
+def _inside(loaded: Loaded, top: str) -> list[str]:
+    """Names of a module and of all that it holds."""
     return [path for path, _ in loaded.model.named_modules() if path == top or path.startswith(f"{top}.")]
 
 

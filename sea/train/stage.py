@@ -18,7 +18,8 @@ import torch
 from sea.config import ModelConfig, TrainConfig
 from sea.console import SeaError, rank, say, world_size
 from sea.models.load import Checkpoint as Model
-from sea.models.load import Loaded, load, locate, resolve_device, resolve_dtype
+from sea.models.load import Loaded, identity, load, locate
+from sea.models.wire import mixes
 from sea.records import Input, Manifest, Row, from_dict, read_json, settings_hash, sha256_file
 from sea.runs import MANIFEST, Run, find, inherited, model_of, start
 from sea.train import adapter, fit, trainers
@@ -121,13 +122,7 @@ def _settings_that_shape_the_result(settings: TrainConfig, model: ModelConfig, c
     batch = per_device * int(args.pop("gradient_accumulation_steps", 1)) * world_size()
     del recipe["name"]  # says nothing that the rest does not say
     return {
-        "model": {
-            "id": checkpoint.id,
-            "revision": checkpoint.revision,
-            "modality": model.modality,
-            "dtype": resolve_dtype(model.dtype, resolve_device(model.device)),
-            "attention": model.attention,
-        },
+        "model": identity(model, checkpoint),
         "recipe": recipe | {"args": args, "batch": batch},
     }
 
@@ -168,6 +163,7 @@ def run_stage(settings: TrainConfig) -> None:
     trainer_module = trainers.load(settings.recipe.trainer)
     embeddings = Embeddings(work.dataset.path, work.rows, loaded)
     examples = encode(work.rows, loaded, embeddings, trainer_module.answers, settings.recipe.args.get("max_length"))
+    _refuse_sizes(embeddings, loaded, settings)
     if settings.dry_run:
         with tempfile.TemporaryDirectory() as nowhere:  # transformers makes its output folder at once
             preview(work, fit.build(loaded, examples, embeddings, settings, Path(nowhere)), loaded, examples)
@@ -189,6 +185,17 @@ def run_stage(settings: TrainConfig) -> None:
         gc.collect()
         torch.cuda.empty_cache()
         _complete(work, settings, temporary, tensors, {"steps": steps, "trainable": trained, "frozen": frozen}, seconds)
+
+
+def _refuse_sizes(embeddings: Embeddings, loaded: Loaded, settings: TrainConfig) -> None:
+    """Before the first step, and not in the middle: some families take only media of one size in a batch."""
+    per_device = int(settings.recipe.args.get("per_device_train_batch_size") or 8)
+    if len(embeddings.sizes) > 1 and per_device > 1 and not mixes(loaded.spec):
+        raise SeaError(
+            f"the rows' embeddings are of {len(embeddings.sizes)} sizes, and {loaded.name} takes media of one size in "
+            f"a batch: type recipe.args.per_device_train_batch_size=1 (with recipe.args.gradient_accumulation_steps="
+            f"{per_device} the steps stay as large), or encode the media to one size"
+        )
 
 
 def _build(work: Work, loaded: Loaded, examples: list[Example], embeddings: Embeddings, settings: TrainConfig) -> Any:

@@ -171,7 +171,7 @@ def test_samples_and_media_that_the_model_does_not_know(tmp_path, monkeypatch):
         go(tmp_path, "samples=byhand")
     prepared_bare = tmp_path / "bare"
     prepared(prepared_bare, [dataclasses.replace(ALL[0], phrase=None)])
-    with pytest.raises(SeaError, match="no sample with a phrase"):
+    with pytest.raises(SeaError, match="has a medium for none of the 1 samples"):
         go(prepared_bare)
     with pytest.raises(SeaError, match="mediaset=vlguard holds image, the model is to read audio"):
         run_stage(compose("encode", EncodeConfig, "+model=qwen2-audio", "mediaset=vlguard", f"runs={tmp_path}"))

@@ -77,7 +77,7 @@ def test_a_large_file_counts_by_blocks_spread_over_it(folder, tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"id": "builtin:nope"}, "valid: builtin:micro-llava"),
+        ({"id": "builtin:nope"}, "valid: builtin:micro-audio, builtin:micro-llava, builtin:micro-video"),
         ({"id": "nobody/has-this"}, "hf download nobody/has-this"),
         ({"modality": "smell"}, "reads image, not 'smell'"),
         ({"device": "cuda:99"}, "model.device=cuda:99 is not there"),
@@ -126,7 +126,7 @@ def test_auto_is_float32_on_cpu_and_bfloat16_elsewhere():
 def test_wrong_blank_settings_are_named(llava):
     own, llava.blank_settings = llava.blank_settings, {"seconds": 3}
     try:
-        with pytest.raises(SeaError, match="does not fit the image"):
+        with pytest.raises(SeaError, match="a blank image is made of fill, height, width"):
             llava.blank()
     finally:
         llava.blank_settings = own

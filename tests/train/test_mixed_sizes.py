@@ -108,3 +108,36 @@ def test_embeddings_that_the_model_could_not_have_made_are_refused(tmp_path, mic
     folder, rows = made_rows(tmp_path, micro, [("synthetic", Encoded.of(tensors))])
     with pytest.raises(SeaError, match=message):
         Embeddings(folder, rows, micro)
+
+
+def test_sizes_that_a_family_does_not_mix_are_refused_before_the_first_step(tmp_path):
+    from sea.train.stage import _refuse_sizes
+    from tests.train.conftest import settings
+
+    loaded = tiny("video_llava", "video")
+    blank = loaded.blank()
+    items = [("synthetic", blank), ("real", Encoded(blank.emb[:2], blank.companions))]
+    folder, rows = made_rows(tmp_path, loaded, items)
+    embeddings = Embeddings(folder, rows, loaded)
+    two, one = (f"recipe.args.per_device_train_batch_size={n}" for n in (2, 1))
+    with pytest.raises(SeaError, match="of 2 sizes, and tiny-video_llava takes media of one size"):
+        _refuse_sizes(embeddings, loaded, settings(tmp_path, "recipe=sft", two))
+    _refuse_sizes(embeddings, loaded, settings(tmp_path, "recipe=sft", one))
+    _refuse_sizes(Embeddings(folder, rows[:1], loaded), loaded, settings(tmp_path, "recipe=sft", two))
+
+
+@pytest.mark.parametrize("mode", ["full", "lora"])
+def test_the_projector_of_a_family_with_levels_is_all_of_its_mergers(tmp_path, mode):
+    import peft
+
+    from sea.train.lora import peft_config
+    from tests.train.conftest import settings
+
+    loaded = tiny("qwen3_vl", "image")
+    recipe = settings(tmp_path, "recipe=sft", f"recipe.projector={mode}").recipe
+    model = peft.get_peft_model(loaded.model, peft_config(recipe, loaded))
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad and "visual" in name}
+    tops = {name.split("visual.")[1].split(".")[0] for name in trained}
+    assert tops == {"merger", "deepstack_merger_list"}
+    numbers = {name.split("deepstack_merger_list.")[1][0] for name in trained if "deepstack_merger_list" in name}
+    assert numbers == {str(i) for i in range(len(loaded.model.model.visual.deepstack_merger_list))}

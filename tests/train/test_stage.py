@@ -336,3 +336,18 @@ def test_no_dataset_at_all(tmp_path):
 
 def test_the_fixture_is_found_like_any_dataset(runs):
     assert find("dataset", None, str(runs), lambda manifest: None).name == "mine"
+
+
+def test_no_second_model_lives_while_the_adapter_is_checked(make_root, monkeypatch):
+    import gc
+
+    import sea.train.stage as stage
+
+    def bases() -> int:
+        gc.collect()
+        return sum(type(thing).__name__ == "LlavaForConditionalGeneration" for thing in gc.get_objects())
+
+    before, counted, real = bases(), [], stage._complete
+    monkeypatch.setattr(stage, "_complete", lambda *args: counted.append(bases()) or real(*args))
+    go(make_root(2), "recipe=sft", "recipe.args.max_steps=2", "recipe.args.warmup_steps=0", "name=mine")
+    assert counted == [before]
