@@ -9,4 +9,5 @@ REFUSED: dict[str, str] = {
     "instructblip": "what follows the encoder reads the question too: one embedding would not serve two questions",
     "mllama": "images enter by cross-attention: no tokens of the prompt stand for them, so there is no slot",
     "paligemma": "the prompt attends to itself in both directions: what precedes a question depends on the question",
+    "phi4_multimodal": "pictures and sound need adapters of its own that SEA does not load; pictures need torchvision",
 }
