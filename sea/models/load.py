@@ -25,7 +25,7 @@ from sea.models.spec import SLOT_TEXT, Family, Modality, available, family_modul
 from sea.models.splice import EMITTERS, Splice, core, encoder
 from sea.models.tiny import BLANKS
 from sea.models.wire import Encoded, as_slot_text, join, split
-from sea.records import sha256_file
+from sea.records import sha256, sha256_file
 
 WHOLE_FILE_BYTES = 64 * 2**20  # up to this size a file is hashed whole for a folder's revision, above it by blocks
 BLOCKS, BLOCK_BYTES = 512, 2**14  # a 5 GB shard: one every 10 MB, so that a change of any large tensor is met
@@ -159,7 +159,9 @@ class Loaded:
             ) from error
         try:
             return self.encode([medium])[0]
-        except ValueError as error:  # how processors refuse a medium: a sound's rate, a picture's size
+        except torch.OutOfMemoryError:
+            raise
+        except (ValueError, RuntimeError) as error:  # how processors refuse a medium: a sound's rate, a picture's size
             raise SeaError(
                 f"model.blank={self.blank_settings}: the model refuses this {self.modality}: {error}"
             ) from error
@@ -190,7 +192,9 @@ def locate(model_id: str, revision: str | None = None, download: bool = True) ->
         found = Checkpoint(model_id, path, _content_revision(path))
     elif model_id.startswith(TINY):
         path = Path(str(family_module(*_tiny_family(model_id)).__file__))
-        found = Checkpoint(model_id, path, sha256_file(path)[:12])  # its random weights follow from the file
+        here = Path(__file__).parent  # the random weights follow from the family file, and from what it may build on
+        makers = sorted({path, here / "tiny.py", *here.glob("families/*.py")})
+        found = Checkpoint(model_id, path, sha256(" ".join(map(sha256_file, makers)).encode())[:12])
     elif Path(model_id).is_dir():
         if not (Path(model_id) / "config.json").is_file():
             raise SeaError(f"{model_id} holds no config.json: a model folder is one that save_pretrained wrote")
@@ -331,7 +335,9 @@ def load(config: ModelConfig, adapter: str | None = None) -> Loaded:
     if config.family_path is not None:
         family_module("", config.family_path)  # may register classes of its own, without which the folder is unreadable
     safe = {"trust_remote_code": False}  # not the default: left out, transformers asks, and a pipe may say yes
-    own = part_with_family(guarded(lambda: AutoConfig.from_pretrained(checkpoint.path, **safe), config.id))
+    own = guarded(lambda: AutoConfig.from_pretrained(checkpoint.path, **safe), config.id)
+    if config.family_path is None:  # else the file is for the whole
+        own = part_with_family(own)
     model_type = own.model_type
     family: Family = family_module(model_type, config.family_path).FAMILY
     if config.family not in (None, model_type):

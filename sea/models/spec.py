@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from sea.console import SeaError, names
 from sea.models.families import REFUSED
 from sea.records import sha256_file
 
+WIRES = re.compile(r"1?T?1?(ND|DN)")
 SLOT_TEXT = "slot_text"  # beside E in a store: UTF-8 bytes of what the processor writes for the medium in a prompt
 
 
@@ -84,6 +86,14 @@ class Modality:
     beside_output: Callable[[Any, Mapping[str, Any]], Mapping[str, Tensor]] = lambda config, inputs: {}
     order: Callable[[nn.Module, Mapping[str, Tensor]], Tensor] | None = None
     slot_sees_itself: Callable[[Any], tuple[str, ...]] = lambda config: ()
+
+    def __post_init__(self) -> None:
+        if not WIRES.fullmatch(self.wire):
+            raise SeaError(
+                f"the family file says wire={self.wire!r}; valid: {WIRES.pattern}, e.g. 1ND, ND, T1ND, 1T1ND"
+            )
+        if stray := set(self.listed) - set(self.companions):
+            raise SeaError(f"the family file lists {names(stray)}, which must be among its companions")
 
 
 @dataclass(frozen=True)

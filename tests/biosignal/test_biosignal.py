@@ -125,7 +125,7 @@ def test_a_blank_that_does_not_fit_is_one_line():
     path = str(HERE / "ecg_family.py")
     with pytest.raises(SeaError, match=r"model\.blank=.*refuses this biosignal: a recording at 100"):
         load_tiny(path, "biosignal", {"channels": 3, "seconds": 1.0, "rate": 100}).blank()
-    with pytest.raises(SeaError, match="does not fit the biosignal"):
+    with pytest.raises(SeaError, match="a blank biosignal is made of channels, rate, seconds"):
         load_tiny(path, "biosignal", {"width": 3}).blank()
 
 

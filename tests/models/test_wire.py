@@ -43,6 +43,12 @@ def test_what_m_gives_for_all_is_taken_apart(wire, each):
         assert torch.equal(got, one.emb)
 
 
+@pytest.mark.parametrize("wire", ["", "N", "BND", "1TN", "ND1"])
+def test_a_wire_that_says_nothing_is_refused(wire):
+    with pytest.raises(SeaError, match="the family file says wire="):
+        spec(wire)
+
+
 def test_an_output_that_the_wire_does_not_describe_is_refused():
     for wire, output, count in (("1ND", (3, 5, 3), 2), ("1ND", (4, 5, 3), 2), ("ND", (7, 3), 2)):
         with pytest.raises(SeaError, match=f"wire='{wire}' does not describe"):
