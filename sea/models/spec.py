@@ -108,7 +108,7 @@ class Family:
     """
 
     modalities: dict[str, Modality]
-    lora: str
+    lora: str = r".*language_model\.layers\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
     processor: Callable[[Any], Any] | None = None
 
 

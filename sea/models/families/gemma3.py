@@ -29,7 +29,6 @@ FAMILY = Family(
             slot_sees_itself=lambda config: ("full_attention", "sliding_attention"),
         )
     },
-    lora=r".*language_model\.layers\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)",
 )
 
 

@@ -93,7 +93,6 @@ FAMILY = Family(
             token_types=("mm_token_type_ids", 3),
         ),
     },
-    lora=r".*language_model\.layers\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)",
 )
 
 

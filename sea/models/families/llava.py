@@ -26,7 +26,6 @@ FAMILY = Family(
             placeholder=lambda processor: str(processor.image_token),
         )
     },
-    lora=r".*language_model\.layers\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)",
 )
 
 

@@ -43,7 +43,6 @@ FAMILY = Family(
         "video": replace(VIDEO, order=qwen2_5_vl.raster_order),
         "audio": replace(AUDIO, padded=True),  # the processor fills every sound up to one length
     },
-    lora=qwen2_vl.LORA,
 )
 TOKENS = {
     "image_token": "<|IMAGE|>",

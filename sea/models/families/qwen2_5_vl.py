@@ -41,7 +41,6 @@ FAMILY = Family(
             qwen2_vl.VIDEO, order=raster_order, companions=(*qwen2_vl.VIDEO.companions, "second_per_grid_ts")
         ),
     },
-    lora=qwen2_vl.LORA,
 )
 
 

@@ -32,8 +32,7 @@ VIDEO = VISION(
     blank=blank_video,
     placeholder=lambda processor: str(processor.video_token),
 )
-LORA = r".*language_model\.layers\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
-FAMILY = Family(modalities={"image": IMAGE, "video": VIDEO}, lora=LORA)
+FAMILY = Family(modalities={"image": IMAGE, "video": VIDEO})
 
 # Of the tiny models: patches of 8 pixels, four of which make a token of the slot; 16 to 36 tokens a picture, so that
 # height and width differ, and windows of 2 x 2 tokens do.

@@ -19,7 +19,6 @@ FAMILY = Family(
         "image": replace(qwen2_vl.IMAGE, emitter="deepstack"),
         "video": replace(qwen2_vl.VIDEO, emitter="deepstack"),
     },
-    lora=qwen2_vl.LORA,
 )
 
 
