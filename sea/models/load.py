@@ -27,6 +27,7 @@ from sea.models.tiny import BLANKS
 from sea.models.wire import Encoded, as_slot_text, join, split
 from sea.records import sha256, sha256_file
 
+SAFE = {"trust_remote_code": False}  # not the default: left out, transformers asks, and a pipe may say yes
 WHOLE_FILE_BYTES = 64 * 2**20  # up to this size a file is hashed whole for a folder's revision, above it by blocks
 BLOCKS, BLOCK_BYTES = 512, 2**14  # a 5 GB shard: one every 10 MB, so that a change of any large tensor is met
 
@@ -325,26 +326,14 @@ def load(config: ModelConfig, adapter: str | None = None) -> Loaded:
     Raises:
         SeaError: no such checkpoint, family, modality, dtype or device; or the files are not what they should be.
     """
-    from transformers import AutoConfig, AutoModelForMultimodalLM
+    from transformers import AutoModelForMultimodalLM
 
     from sea.models.frames import load_processor
 
     checkpoint = locate(config.id, config.revision)
     if config.id.startswith(TINY):
         return _random(config, adapter)
-    if config.family_path is not None:
-        family_module("", config.family_path)  # may register classes of its own, without which the folder is unreadable
-    safe = {"trust_remote_code": False}  # not the default: left out, transformers asks, and a pipe may say yes
-    own = guarded(lambda: AutoConfig.from_pretrained(checkpoint.path, **safe), config.id)
-    if config.family_path is None:  # else the file is for the whole
-        own = part_with_family(own)
-    model_type = own.model_type
-    family: Family = family_module(model_type, config.family_path).FAMILY
-    if config.family not in (None, model_type):
-        raise SeaError(
-            f"{config.id} is of type {model_type!r}, its settings say family={config.family}: "
-            f"type model.family={model_type}, or point model.id to the checkpoint that is meant"
-        )
+    own, family = configuration(config, checkpoint)
     spec = modality(family, config.modality)
     device = resolve_device(config.device)
     model, report = guarded(
@@ -355,7 +344,7 @@ def load(config: ModelConfig, adapter: str | None = None) -> Loaded:
             attn_implementation=attention(own, config.attention),
             use_safetensors=True,
             output_loading_info=True,
-            **safe,
+            **SAFE,
         ),
         config.id,
     )
@@ -367,7 +356,29 @@ def load(config: ModelConfig, adapter: str | None = None) -> Loaded:
     return assemble(config.name, checkpoint, model, processor, family, config.modality, spec, config.blank)
 
 
-def part_with_family(config: Any) -> Any:
+def configuration(config: ModelConfig, checkpoint: Checkpoint) -> tuple[Any, Family]:
+    """The configuration of what is to be loaded of a checkpoint, and its family.
+
+    Raises:
+        SeaError: the folder is unreadable, or there is no such family, or it is another than the settings say.
+    """
+    from transformers import AutoConfig
+
+    if config.family_path is not None:
+        family_module("", config.family_path)  # may register classes of its own, without which the folder is unreadable
+    own = guarded(lambda: AutoConfig.from_pretrained(checkpoint.path, **SAFE), config.id)
+    if config.family_path is None:  # else the file is for the whole
+        own = _part_with_family(own)
+    family: Family = family_module(own.model_type, config.family_path).FAMILY
+    if config.family not in (None, own.model_type):
+        raise SeaError(
+            f"{config.id} is of type {own.model_type!r}, its settings say family={config.family}: "
+            f"type model.family={own.model_type}, or point model.id to the checkpoint that is meant"
+        )
+    return own, family
+
+
+def _part_with_family(config: Any) -> Any:
     """The configuration of what is to be loaded: of a checkpoint that also speaks, the part that writes text.
 
     The checkpoint's own where its type has a family file, or none of its parts has.
@@ -494,6 +505,8 @@ def guarded(read: Callable[[], Any], what: str) -> Any:
     logging.disable_progress_bar()
     try:
         return read()
+    except SeaError:  # says what it is already
+        raise
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise SeaError(f"cannot load {what}: {' '.join(lines)[:400]}") from error

@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from sea.config import ModelConfig
 from sea.console import SeaError
 from sea.models.families import REFUSED
-from sea.models.load import Checkpoint, Loaded, assemble, guarded, locate, part_with_family
+from sea.models.load import Checkpoint, Loaded, assemble, configuration, guarded, locate
 from sea.models.spec import available, family_module, modality
 from sea.models.wire import Encoded
 from sea.records import read_json
@@ -103,15 +103,12 @@ def _places(index: torch.Tensor | None) -> list[torch.Tensor | None]:
 
 
 def _from_disk(config: ModelConfig, checkpoint: Checkpoint) -> Loaded:
-    from transformers import AutoConfig, AutoModelForMultimodalLM
+    from transformers import AutoModelForMultimodalLM
 
     from sea.models.frames import load_processor
 
-    if config.family_path is not None:
-        family_module("", config.family_path)  # as in `load`
-    read: Any = part_with_family(AutoConfig.from_pretrained(checkpoint.path, trust_remote_code=False))
-    family = family_module(read.model_type, config.family_path).FAMILY
-    model = weightless(lambda: AutoModelForMultimodalLM.from_config(read, dtype=torch.bfloat16))
+    own, family = configuration(config, checkpoint)
+    model = weightless(lambda: AutoModelForMultimodalLM.from_config(own, dtype=torch.bfloat16))
     processor = load_processor(checkpoint.path)
     spec = modality(family, config.modality)
     return assemble(config.name, checkpoint, model, processor, family, config.modality, spec, config.blank)

@@ -1,4 +1,4 @@
-"""What the families' `tiny()` models share: a tokenizer trained on the spot and seeded random weights.
+"""What the families' `tiny()` models share: sizes, a tokenizer trained on the spot and seeded random weights.
 
 They make the contract tests real without a hub: real classes, real processors, no download.
 """
@@ -29,6 +29,27 @@ CHAT_TEMPLATE = (
     "{% if m['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% if not loop.last %} {% endif %}{% endfor %}"
     "{% if add_generation_prompt %} ASSISTANT:{% endif %}"
 )
+
+
+def vision(**own: Any) -> dict[str, Any]:
+    """Sizes of a tiny vision tower, 32 x 32 pixels in 16 patches, with what is other in one family."""
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    return {**sizes, "image_size": 32, "patch_size": 8, **own}
+
+
+def language(tokens: Any, **own: Any) -> dict[str, Any]:
+    """Sizes of a tiny language model over a tokenizer, with what is other in one family."""
+    sizes = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
+    return {
+        **sizes,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+        "vocab_size": len(tokens),
+        "pad_token_id": tokens.pad_token_id,
+        "bos_token_id": tokens.bos_token_id,
+        "eos_token_id": tokens.eos_token_id,
+        **own,
+    }
 
 
 def tokenizer(**media_tokens: str) -> Any:

@@ -35,6 +35,7 @@ class Packed:
 
     ids_BL: Tensor
     positions_RBL: Tensor  # R: 1, or 3 for models that count time, height and width (m-rope)
+    beside: dict[str, Tensor]  # what goes with E: companions of all samples, and what marks the slots' tokens
     mask: Tensor | dict[str, Tensor]  # (B, 1, L, L); one by kind of layer for models with several kinds
     predicts_T: Tensor  # index into the flattened (B, L): the place whose logits predict an answer token
     target_T: Tensor
@@ -102,6 +103,7 @@ class Packer:
         ids_BL = torch.tensor(ids, device=self.device)
         return Packed(
             ids_BL=ids_BL,
+            beside={**self._companions(len(problems)), **self.loaded.token_types(ids_BL)},
             positions_RBL=torch.stack(positions, dim=1).to(self.device),
             mask=self._masks(ids_BL, torch.tensor(segments, device=self.device), torch.tensor(places).to(self.device)),
             predicts_T=torch.tensor(predicts, device=self.device),
@@ -109,6 +111,11 @@ class Packer:
             cell_T=torch.tensor(cell, device=self.device),
             pairs=pairs,
         )
+
+    def _companions(self, count: int) -> dict[str, Tensor]:
+        """Those of `count` samples, all like the start's."""
+        made = spread(self.loaded.spec, self.start.companions, count)
+        return {name: value.to(self.device) for name, value in made.items()}
 
     def _shared_positions(self, prefix: tuple[int, ...]) -> Tensor:
         """(R, L + 1) positions of prefix and slot, which a run's samples share, and of the text token after them.
@@ -120,8 +127,7 @@ class Packer:
             positions_RL = torch.arange(len(prefix) + 1)[None]
             if rule is not None:
                 ids_1L = torch.tensor([[*prefix, self.pad_id]], device=self.device)
-                beside = {name: value[None].to(self.device) for name, value in self.start.companions.items()}
-                given = {**beside, **self.loaded.token_types(ids_1L)}
+                given = {**self._companions(1), **self.loaded.token_types(ids_1L)}
                 given |= {"input_ids": ids_1L, "attention_mask": torch.ones_like(ids_1L)}
                 positions_RL = rule(**{name: given.get(name) for name in inspect.signature(rule).parameters})[:, 0]
             self._shared[prefix] = positions_RL.cpu()
@@ -173,7 +179,6 @@ def evaluate(loaded: Loaded, packed: Packed, emb_B___: Tensor, start: Encoded) -
         hidden_BLH = args[0]
         return (hidden_BLH.flatten(0, 1)[packed.predicts_T][None],)
 
-    beside = spread(loaded.spec, start.companions, emb_B___.shape[0])
     hook = model.get_output_embeddings().register_forward_pre_hook(answers_only)
     try:
         logits_TV = model(
@@ -182,8 +187,7 @@ def evaluate(loaded: Loaded, packed: Packed, emb_B___: Tensor, start: Encoded) -
             position_ids=packed.positions_RBL if packed.positions_RBL.shape[0] > 1 else packed.positions_RBL[0],
             use_cache=False,
             **{loaded.spec.argument: argument(loaded.spec, emb_B___, start.companions)},
-            **{name: value.to(loaded.device) for name, value in beside.items()},
-            **loaded.token_types(packed.ids_BL),
+            **packed.beside,
         ).logits[0]
     finally:
         hook.remove()

@@ -41,34 +41,21 @@ def tiny() -> tuple[Any, Any]:
     import transformers
     from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
 
-    from sea.models.tiny import initialise, tokenizer
+    from sea.models.tiny import initialise, language, tokenizer, vision
 
     tokens = tokenizer(image_token="<image_soft_token>", boi_token="<start_of_image>", eoi_token="<end_of_image>")
     # The template writes the start of the image; the processor puts the image's tokens behind it.
     template = tokens.chat_template.replace("<image_soft_token>", "<start_of_image>")
     config = transformers.Gemma3Config(
-        vision_config=transformers.SiglipVisionConfig(
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            image_size=32,
-            patch_size=8,
-        ),
+        vision_config=transformers.SiglipVisionConfig(**vision()),
         text_config=transformers.Gemma3TextConfig(
-            vocab_size=len(tokens),
-            hidden_size=64,
-            intermediate_size=96,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            head_dim=16,
-            max_position_embeddings=512,
-            sliding_window=3,
-            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
-            pad_token_id=tokens.pad_token_id,
-            bos_token_id=tokens.bos_token_id,
-            eos_token_id=tokens.eos_token_id,
+            **language(
+                tokens,
+                num_hidden_layers=3,
+                head_dim=16,
+                sliding_window=3,
+                layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+            )
         ),
         mm_tokens_per_image=4,
         boi_token_index=tokens.convert_tokens_to_ids("<start_of_image>"),

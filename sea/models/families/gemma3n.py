@@ -57,7 +57,7 @@ def tiny() -> tuple[Any, Any]:
     import transformers
     from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
-    from sea.models.tiny import initialise, tokenizer
+    from sea.models.tiny import initialise, language, tokenizer
 
     media = {"image_token": "<image_soft_token>", "audio_token": "<audio_soft_token>"}
     ends = {name: f"<{name}>" for name in ("boi_token", "eoi_token", "boa_token", "eoa_token")}
@@ -73,24 +73,19 @@ def tiny() -> tuple[Any, Any]:
     transformers.AutoModel.register(Sightless, NoTower)
     config = transformers.Gemma3nConfig(
         text_config=transformers.Gemma3nTextConfig(
-            vocab_size=text + 2 * own,
-            vocab_size_per_layer_input=text,
-            hidden_size=64,
-            hidden_size_per_layer_input=8,
-            intermediate_size=96,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            num_kv_shared_layers=2,
-            head_dim=16,
-            laurel_rank=8,
-            activation_sparsity_pattern=[0.5, 0.0, 0.0, 0.0],
-            max_position_embeddings=512,
-            sliding_window=5,
-            layer_types=["sliding_attention", "full_attention"] * 2,
-            pad_token_id=tokens.pad_token_id,
-            bos_token_id=tokens.bos_token_id,
-            eos_token_id=tokens.eos_token_id,
+            **language(
+                tokens,
+                vocab_size=text + 2 * own,
+                vocab_size_per_layer_input=text,
+                hidden_size_per_layer_input=8,
+                num_hidden_layers=4,
+                num_kv_shared_layers=2,
+                head_dim=16,
+                laurel_rank=8,
+                activation_sparsity_pattern=[0.5, 0.0, 0.0, 0.0],
+                sliding_window=5,
+                layer_types=["sliding_attention", "full_attention"] * 2,
+            )
         ),
         vision_config=Sightless(hidden_size=32, vocab_size=own, vocab_offset=text),
         audio_config=transformers.Gemma3nAudioConfig(

@@ -106,37 +106,31 @@ def tiny() -> tuple[Any, Any]:
     from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
 
     from sea.models.frames import NoVideo
-    from sea.models.tiny import initialise, tokenizer
+    from sea.models.tiny import initialise, language, tokenizer
 
     media = {"image_token": "<|image|>", "audio_token": "<|audio|>", "video_token": "<|video|>"}
     ends = {"boi_token": "<|image>", "eoi_token": "<image|>", "boa_token": "<|audio>", "eoa_token": "<audio|>"}
     tokens = tokenizer(**media, **ends)
     config = transformers.Gemma4Config(
         text_config=transformers.Gemma4TextConfig(
-            vocab_size=len(tokens),
-            vocab_size_per_layer_input=len(tokens),
-            hidden_size=64,
-            hidden_size_per_layer_input=8,
-            intermediate_size=96,
-            num_hidden_layers=5,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            num_kv_shared_layers=2,
-            head_dim=16,
-            global_head_dim=32,
-            max_position_embeddings=512,
-            sliding_window=5,
-            layer_types=[
-                "full_attention",
-                "sliding_attention",
-                "full_attention",
-                "sliding_attention",
-                "full_attention",
-            ],
-            use_bidirectional_attention="vision",
-            pad_token_id=tokens.pad_token_id,
-            bos_token_id=tokens.bos_token_id,
-            eos_token_id=tokens.eos_token_id,
+            **language(
+                tokens,
+                vocab_size_per_layer_input=len(tokens),
+                hidden_size_per_layer_input=8,
+                num_hidden_layers=5,
+                num_kv_shared_layers=2,
+                head_dim=16,
+                global_head_dim=32,
+                sliding_window=5,
+                layer_types=[
+                    "full_attention",
+                    "sliding_attention",
+                    "full_attention",
+                    "sliding_attention",
+                    "full_attention",
+                ],
+                use_bidirectional_attention="vision",
+            )
         ),
         vision_config=transformers.Gemma4VisionConfig(
             hidden_size=32,

@@ -51,7 +51,7 @@ def tiny() -> tuple[Any, Any]:
     """A random-weight model and a real processor, built offline: 2 conformer layers, 3 rows for 15 frames, 2 layers."""
     import transformers
 
-    from sea.models.tiny import initialise, tokenizer
+    from sea.models.tiny import initialise, language, tokenizer
 
     tokens = tokenizer(audio_token="<|audio|>")
     config = transformers.GraniteSpeechConfig(
@@ -76,20 +76,9 @@ def tiny() -> tuple[Any, Any]:
             cross_attention_frequency=1,
         ),
         text_config=transformers.GraniteConfig(
-            vocab_size=len(tokens),
-            hidden_size=64,
-            intermediate_size=96,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=512,
-            embedding_multiplier=3.0,
-            residual_multiplier=2.0,
-            attention_multiplier=0.5,
-            logits_scaling=4.0,
-            pad_token_id=tokens.pad_token_id,
-            bos_token_id=tokens.bos_token_id,
-            eos_token_id=tokens.eos_token_id,
+            **language(
+                tokens, embedding_multiplier=3.0, residual_multiplier=2.0, attention_multiplier=0.5, logits_scaling=4.0
+            )
         ),
         audio_token_index=tokens.convert_tokens_to_ids("<|audio|>"),
         has_lora_adapter=False,

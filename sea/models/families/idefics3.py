@@ -14,22 +14,19 @@ from typing import Any
 from sea.media import blank_image
 from sea.models.spec import Family, Modality
 
-FAMILY = Family(
-    modalities={
-        "image": Modality(
-            argument="pixel_values",
-            encoder="vision_model",
-            projector="connector",
-            emitter="last",
-            wire="1T1ND",
-            padded=True,
-            media=lambda image: {"images": [[image]]},
-            blank=blank_image,
-            placeholder=lambda processor: str(processor.image_token),
-        )
-    },
-    lora=r".*text_model\.layers\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)",
+IMAGE = Modality(
+    argument="pixel_values",
+    encoder="vision_model",
+    projector="connector",
+    emitter="last",
+    wire="1T1ND",
+    padded=True,
+    media=lambda image: {"images": [[image]]},
+    blank=blank_image,
+    placeholder=lambda processor: str(processor.image_token),
 )
+LORA = r".*text_model\.layers\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+FAMILY = Family(modalities={"image": IMAGE}, lora=LORA)
 
 
 def tiny() -> tuple[Any, Any]:
@@ -37,7 +34,7 @@ def tiny() -> tuple[Any, Any]:
     import transformers
     from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 
-    from sea.models.tiny import initialise, tokenizer
+    from sea.models.tiny import initialise, language, tokenizer, vision
 
     tokens = tokenizer(
         image_token="<image>",
@@ -46,26 +43,8 @@ def tiny() -> tuple[Any, Any]:
         end_of_utterance_token="<end_of_utterance>",
     )
     config = transformers.Idefics3Config(
-        vision_config=transformers.Idefics3VisionConfig(
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            image_size=32,
-            patch_size=8,
-        ),
-        text_config=transformers.LlamaConfig(
-            vocab_size=len(tokens),
-            hidden_size=64,
-            intermediate_size=96,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=512,
-            pad_token_id=tokens.pad_token_id,
-            bos_token_id=tokens.bos_token_id,
-            eos_token_id=tokens.eos_token_id,
-        ),
+        vision_config=transformers.Idefics3VisionConfig(**vision()),
+        text_config=transformers.LlamaConfig(**language(tokens)),
         scale_factor=2,
         image_token_id=tokens.convert_tokens_to_ids("<image>"),
         pad_token_id=tokens.pad_token_id,

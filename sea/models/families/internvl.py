@@ -63,7 +63,7 @@ def tiny() -> tuple[Any, Any]:
     """A random-weight model and a real processor, built offline: 2 InternViT layers, up to 4 crops, 2 Qwen2 layers."""
     import transformers
 
-    from sea.models.tiny import initialise, tokenizer
+    from sea.models.tiny import initialise, language, tokenizer, vision
 
     tokens = tokenizer(
         image_token="<IMG_CONTEXT>",
@@ -74,26 +74,8 @@ def tiny() -> tuple[Any, Any]:
     )
     size = {"height": 32, "width": 32}
     config = transformers.InternVLConfig(
-        vision_config=transformers.InternVLVisionConfig(
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            image_size=32,
-            patch_size=8,
-        ),
-        text_config=transformers.Qwen2Config(
-            vocab_size=len(tokens),
-            hidden_size=64,
-            intermediate_size=96,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=512,
-            pad_token_id=tokens.pad_token_id,
-            bos_token_id=tokens.bos_token_id,
-            eos_token_id=tokens.eos_token_id,
-        ),
+        vision_config=transformers.InternVLVisionConfig(**vision()),
+        text_config=transformers.Qwen2Config(**language(tokens)),
         image_token_id=tokens.convert_tokens_to_ids("<IMG_CONTEXT>"),
         image_seq_length=4,
         tie_word_embeddings=False,  # tied, random weights repeat one token whatever they see

@@ -11,52 +11,31 @@ from typing import Any
 from sea.media import blank_image
 from sea.models.spec import Family, Modality
 
-FAMILY = Family(
-    modalities={
-        "image": Modality(
-            argument="pixel_values",
-            encoder="vision_tower",
-            projector="multi_modal_projector",
-            emitter="hidden",
-            wire="1ND",
-            layers=lambda config: config.vision_feature_layer,
-            first_row_dropped=lambda config: config.vision_feature_select_strategy == "default",
-            media=lambda image: {"images": [[image]]},
-            blank=blank_image,
-            placeholder=lambda processor: str(processor.image_token),
-        )
-    },
+IMAGE = Modality(
+    argument="pixel_values",
+    encoder="vision_tower",
+    projector="multi_modal_projector",
+    emitter="hidden",
+    wire="1ND",
+    layers=lambda config: config.vision_feature_layer,
+    first_row_dropped=lambda config: config.vision_feature_select_strategy == "default",
+    media=lambda image: {"images": [[image]]},
+    blank=blank_image,
+    placeholder=lambda processor: str(processor.image_token),
 )
+FAMILY = Family(modalities={"image": IMAGE})
 
 
 def tiny() -> tuple[Any, Any]:
     """A random-weight model and a real processor, built offline: 3 CLIP layers, 16 image tokens, 2 Llama layers."""
     import transformers
 
-    from sea.models.tiny import initialise, tokenizer
+    from sea.models.tiny import initialise, language, tokenizer, vision
 
     tokens = tokenizer(image_token="<image>")
     config = transformers.LlavaConfig(
-        vision_config=transformers.CLIPVisionConfig(
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            image_size=32,
-            patch_size=8,
-        ),
-        text_config=transformers.LlamaConfig(
-            vocab_size=len(tokens),
-            hidden_size=64,
-            intermediate_size=96,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=512,
-            pad_token_id=tokens.pad_token_id,
-            bos_token_id=tokens.bos_token_id,
-            eos_token_id=tokens.eos_token_id,
-        ),
+        vision_config=transformers.CLIPVisionConfig(**vision(num_hidden_layers=3)),
+        text_config=transformers.LlamaConfig(**language(tokens)),
         image_token_id=tokens.convert_tokens_to_ids("<image>"),
         vision_feature_layer=-2,
         vision_feature_select_strategy="default",

@@ -8,59 +8,28 @@ model has no paper of its own).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from sea.media import blank_image
-from sea.models.spec import Family, Modality
+from sea.models.families import llava
+from sea.models.spec import Family
 
-FAMILY = Family(
-    modalities={
-        "image": Modality(
-            argument="pixel_values",
-            encoder="vision_tower",
-            projector="multi_modal_projector",
-            emitter="hidden",
-            wire="T1ND",
-            layers=lambda config: config.vision_feature_layer,
-            first_row_dropped=lambda config: config.vision_feature_select_strategy == "default",
-            companions=("image_sizes",),  # how many tiles are whose, and what of them is padding
-            media=lambda image: {"images": [[image]]},
-            blank=blank_image,
-            placeholder=lambda processor: str(processor.image_token),
-        )
-    },
-)
+# How many tiles are whose, and what of them is padding, is in the sizes of the pictures.
+IMAGE = replace(llava.IMAGE, wire="T1ND", companions=("image_sizes",))
+FAMILY = Family(modalities={"image": IMAGE})
 
 
 def tiny() -> tuple[Any, Any]:
     """A random-weight model and a real processor, built offline: 3 CLIP layers, 16 rows a tile, 2 Llama layers."""
     import transformers
 
-    from sea.models.tiny import initialise, tokenizer
+    from sea.models.tiny import initialise, language, tokenizer, vision
 
     tokens = tokenizer(image_token="<image>")
     grid = [[32, 64], [64, 64], [96, 64]]
     config = transformers.LlavaNextConfig(
-        vision_config=transformers.CLIPVisionConfig(
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            image_size=32,
-            patch_size=8,
-        ),
-        text_config=transformers.LlamaConfig(
-            vocab_size=len(tokens),
-            hidden_size=64,
-            intermediate_size=96,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=512,
-            pad_token_id=tokens.pad_token_id,
-            bos_token_id=tokens.bos_token_id,
-            eos_token_id=tokens.eos_token_id,
-        ),
+        vision_config=transformers.CLIPVisionConfig(**vision(num_hidden_layers=3)),
+        text_config=transformers.LlamaConfig(**language(tokens)),
         image_token_index=tokens.convert_tokens_to_ids("<image>"),
         image_grid_pinpoints=grid,
     )

@@ -36,7 +36,7 @@ def tiny() -> tuple[Any, Any]:
     """A random-weight model and a real processor, built offline: a window of 1 s and 25 rows, 2 Qwen2 layers."""
     import transformers
 
-    from sea.models.tiny import initialise, tokenizer
+    from sea.models.tiny import initialise, language, tokenizer
 
     tokens = tokenizer(audio_token="<|AUDIO|>", audio_bos_token="<|audio_bos|>", audio_eos_token="<|audio_eos|>")
     config = transformers.Qwen2AudioConfig(
@@ -48,18 +48,7 @@ def tiny() -> tuple[Any, Any]:
             encoder_attention_heads=4,
             max_source_positions=50,
         ),
-        text_config=transformers.Qwen2Config(
-            vocab_size=len(tokens),
-            hidden_size=64,
-            intermediate_size=96,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=512,
-            pad_token_id=tokens.pad_token_id,
-            bos_token_id=tokens.bos_token_id,
-            eos_token_id=tokens.eos_token_id,
-        ),
+        text_config=transformers.Qwen2Config(**language(tokens)),
         audio_token_index=tokens.convert_tokens_to_ids("<|AUDIO|>"),
     )
     processor = transformers.Qwen2AudioProcessor(

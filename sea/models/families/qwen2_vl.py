@@ -86,22 +86,12 @@ def tiny_processor(kind: str, video: str) -> Any:
 
 def tiny_text(kind: Any, processor: Any, **settings: Any) -> Any:
     """The configuration of a language model of 2 layers with m-rope."""
+    from sea.models.tiny import language
+
     tokens = processor.tokenizer
     rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]}
-    return kind(
-        vocab_size=len(tokens),
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        pad_token_id=tokens.pad_token_id,
-        bos_token_id=tokens.bos_token_id,
-        eos_token_id=tokens.eos_token_id,
-        rope_parameters={**rope, **settings.pop("rope_parameters", {})},
-        **settings,
-    )
+    settings["rope_parameters"] = {**rope, **settings.get("rope_parameters", {})}
+    return kind(**language(tokens, **settings))
 
 
 def tiny_ids(processor: Any) -> dict[str, int]:

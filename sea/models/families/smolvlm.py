@@ -15,34 +15,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sea.media import blank_image, blank_video
+from sea.media import blank_video
+from sea.models.families import idefics3
 from sea.models.frames import clip, video_processor
-from sea.models.spec import Family, Modality
+from sea.models.spec import Family
 
-IMAGE = Modality(
-    argument="pixel_values",
-    encoder="vision_model",
-    projector="connector",
-    emitter="last",
-    wire="1T1ND",
-    padded=True,
-    media=lambda image: {"images": [[image]]},
-    blank=blank_image,
-    placeholder=lambda processor: str(processor.image_token),
+VIDEO = replace(
+    idefics3.IMAGE,
+    media=clip,
+    blank=blank_video,
+    placeholder=lambda processor: str(processor.video_token),
+    token=lambda processor: str(processor.image_token),
 )
-FAMILY = Family(
-    modalities={
-        "image": IMAGE,
-        "video": replace(
-            IMAGE,
-            media=clip,
-            blank=blank_video,
-            placeholder=lambda processor: str(processor.video_token),
-            token=lambda processor: str(processor.image_token),
-        ),
-    },
-    lora=r".*text_model\.layers\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)",
-)
+FAMILY = Family(modalities={"image": idefics3.IMAGE, "video": VIDEO}, lora=idefics3.LORA)
 
 
 def tiny() -> tuple[Any, Any]:
@@ -51,7 +36,7 @@ def tiny() -> tuple[Any, Any]:
     from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
     from transformers.models.smolvlm.processing_smolvlm import DEFAULT_CHAT_TEMPLATE
 
-    from sea.models.tiny import initialise, tokenizer
+    from sea.models.tiny import initialise, language, tokenizer, vision
 
     tokens = tokenizer(
         image_token="<image>",
@@ -64,26 +49,8 @@ def tiny() -> tuple[Any, Any]:
     # As in the checkpoints: the processor takes its own template for clips, which writes these two.
     tokens.bos_token, tokens.eos_token = "<|im_start|>", "<end_of_utterance>"
     config = transformers.SmolVLMConfig(
-        vision_config=transformers.SmolVLMVisionConfig(
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            image_size=32,
-            patch_size=8,
-        ),
-        text_config=transformers.LlamaConfig(
-            vocab_size=len(tokens),
-            hidden_size=64,
-            intermediate_size=96,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=512,
-            pad_token_id=tokens.pad_token_id,
-            bos_token_id=tokens.bos_token_id,
-            eos_token_id=tokens.eos_token_id,
-        ),
+        vision_config=transformers.SmolVLMVisionConfig(**vision()),
+        text_config=transformers.LlamaConfig(**language(tokens)),
         scale_factor=2,
         image_token_id=tokens.convert_tokens_to_ids("<image>"),
         pad_token_id=tokens.pad_token_id,

@@ -48,31 +48,13 @@ def tiny() -> tuple[Any, Any]:
     """A random-weight model and a real processor, built offline: 3 CLIP layers, 16 rows a frame, 2 Llama layers."""
     import transformers
 
-    from sea.models.tiny import initialise, tokenizer
+    from sea.models.tiny import initialise, language, tokenizer, vision
 
     tokens = tokenizer(image_token="<image>", video_token="<video>")
     edge, size = {"shortest_edge": 32}, {"height": 32, "width": 32}
     config = transformers.VideoLlavaConfig(
-        vision_config=transformers.CLIPVisionConfig(
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            image_size=32,
-            patch_size=8,
-        ),
-        text_config=transformers.LlamaConfig(
-            vocab_size=len(tokens),
-            hidden_size=64,
-            intermediate_size=96,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=512,
-            pad_token_id=tokens.pad_token_id,
-            bos_token_id=tokens.bos_token_id,
-            eos_token_id=tokens.eos_token_id,
-        ),
+        vision_config=transformers.CLIPVisionConfig(**vision(num_hidden_layers=3)),
+        text_config=transformers.LlamaConfig(**language(tokens)),
         image_token_index=tokens.convert_tokens_to_ids("<image>"),
         video_token_index=tokens.convert_tokens_to_ids("<video>"),
     )

@@ -82,7 +82,7 @@ def tiny() -> tuple[Any, Any]:
     """A random-weight model and a real processor, built offline: pieces of 1 s, 64 rows read as 16, 2 Llama layers."""
     import transformers
 
-    from sea.models.tiny import initialise, tokenizer
+    from sea.models.tiny import initialise, language, tokenizer
 
     between = {f"control_{place}_token": f"<SPECIAL_{place}>" for place in range(5, 24)}  # the processor knows 24 alone
     tokens = tokenizer(
@@ -99,18 +99,7 @@ def tiny() -> tuple[Any, Any]:
             num_attention_heads=4,
             max_source_positions=hears.nb_max_frames // 2,
         ),
-        text_config=transformers.LlamaConfig(
-            vocab_size=len(tokens),
-            hidden_size=64,
-            intermediate_size=96,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=512,
-            pad_token_id=tokens.pad_token_id,
-            bos_token_id=tokens.bos_token_id,
-            eos_token_id=tokens.eos_token_id,
-        ),
+        text_config=transformers.LlamaConfig(**language(tokens)),
         audio_token_id=tokens.convert_tokens_to_ids(AUDIO),
     )
     processor = transformers.VoxtralProcessor(feature_extractor=hears, tokenizer=tokens)
