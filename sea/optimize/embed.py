@@ -53,16 +53,9 @@ def optimize(
     """
     start = loaded.blank()
     check_questions(loaded, start.slot, settings.wording, settings.max_new_tokens)
-    problems: list[Problem] = []
-    unusable: list[Reject] = []
-    for sample in samples:
-        try:
-            problems.append(build(sample, settings.wording, settings.seed, loaded, start.slot))
-        except UnusableError as error:
-            unusable.append(Reject(sample.id, str(error)))
+    problems, unusable = problems_of(loaded, samples, settings, start.slot)
     if unusable:
         yield Results([], unusable)
-    problems.sort(key=lambda problem: (problem.length, problem.sample.id))  # like lengths together: less padding
 
     def finish(outcomes: list[Outcome]) -> Results:
         rejects = [Reject(o.problem.sample.id, o.failure) for o in outcomes if o.failure is not None]
@@ -82,6 +75,25 @@ def optimize(
         raise
     if ended:
         yield finish(ended)
+
+
+def problems_of(
+    loaded: Loaded, samples: Sequence[Sample], settings: OptimizeConfig, slot: str
+) -> tuple[list[Problem], list[Reject]]:
+    """What the loop is to optimise, in its order, and the samples that it cannot.
+
+    Args:
+        slot: what stands for the medium in a prompt.
+    """
+    problems: list[Problem] = []
+    unusable: list[Reject] = []
+    for sample in samples:
+        try:
+            problems.append(build(sample, settings.wording, settings.seed, loaded, slot))
+        except UnusableError as error:
+            unusable.append(Reject(sample.id, str(error)))
+    problems.sort(key=lambda problem: (problem.length, problem.sample.id))  # like lengths together: less padding
+    return problems, unusable
 
 
 def _verify(

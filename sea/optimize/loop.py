@@ -21,7 +21,7 @@ from sea.console import SeaError, say
 from sea.models.load import Loaded
 from sea.models.splice import Splice
 from sea.models.wire import Encoded
-from sea.optimize.objective import Packed, Packer, evaluate
+from sea.optimize.objective import Packed, Packer, gradient
 from sea.optimize.optimizers import RULES, State, fresh_state
 from sea.optimize.targets import Problem
 
@@ -173,12 +173,8 @@ class Loop:
         return active
 
     def _gradient(self, active: _Group, packed: Packed) -> tuple[Tensor, Tensor, Tensor]:
-        """One forward and backward pass. The loss is a sum over samples, so each gets the gradient it has alone."""
-        emb_B___ = active.emb_B___.detach().requires_grad_(True)
         with self.splice:  # not for longer: between steps the caller may use the model with real media
-            nll_BP, hit_B = evaluate(self.loaded, packed, emb_B___, self.blank)
-            (grad_B___,) = torch.autograd.grad(nll_BP.mean(1).sum(), emb_B___)
-        return nll_BP.detach(), hit_B, grad_B___
+            return gradient(self.loaded, packed, active.emb_B___, self.blank)
 
     def _halved(self, active: _Group, shortage: str) -> _Group:
         """Park half of the samples, states included: nothing that was done is done again."""

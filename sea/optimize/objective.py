@@ -198,3 +198,21 @@ def evaluate(loaded: Loaded, packed: Packed, emb_B___: Tensor, start: Encoded) -
     missed = (logits_TV.detach().argmax(-1) != packed.target_T).to(nll_T.dtype)
     hit_B = nll_T.new_zeros(cells).index_add(0, packed.cell_T, missed).view(-1, packed.pairs).sum(1) == 0
     return nll_BP, hit_B
+
+
+def gradient(loaded: Loaded, packed: Packed, emb_B___: Tensor, start: Encoded) -> tuple[Tensor, Tensor, Tensor]:
+    """One forward and backward pass: a step of the optimisation but for the update.
+
+    The loss is a sum over samples, so each gets the gradient that it has alone. The splice must be installed.
+
+    Args:
+        emb_B___: the embeddings, one per sample, in fp32.
+        start: what they started from: the companions are its.
+
+    Returns:
+        nll_BP and hit_B as `evaluate` does, detached; and grad_B___, the gradient of every sample's mean over its pairs.
+    """
+    emb_B___ = emb_B___.detach().requires_grad_(True)
+    nll_BP, hit_B = evaluate(loaded, packed, emb_B___, start)
+    (grad_B___,) = torch.autograd.grad(nll_BP.mean(1).sum(), emb_B___)
+    return nll_BP.detach(), hit_B, grad_B___

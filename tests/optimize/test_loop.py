@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import sea.optimize.loop as loop_module
+import sea.optimize.objective as objective_module
 from sea.console import SeaError
 from sea.models.splice import Splice
 from sea.optimize import optimize
@@ -95,7 +96,7 @@ def test_a_finished_sample_leaves_and_the_next_enters(micro, samples, settings):
 
 
 def test_memory_running_out_halves_the_batch_and_loses_nothing(micro, samples, settings, alone, monkeypatch, capsys):
-    real, calls = loop_module.evaluate, []
+    real, calls = objective_module.evaluate, []
 
     def short_of_memory(loaded, packed, emb, start):
         calls.append(len(emb))
@@ -103,7 +104,7 @@ def test_memory_running_out_halves_the_batch_and_loses_nothing(micro, samples, s
             raise torch.OutOfMemoryError("out of memory")
         return real(loaded, packed, emb, start)
 
-    monkeypatch.setattr(loop_module, "evaluate", short_of_memory)
+    monkeypatch.setattr(objective_module, "evaluate", short_of_memory)
     agree(run(micro, samples, settings, batch_size=8)[0], alone)
     assert calls[:5] == [8] * 5
     assert calls[-1] <= 2
@@ -117,14 +118,14 @@ def test_memory_too_short_for_one_sample_is_said(micro, samples, settings, monke
     def never(*args):
         raise torch.OutOfMemoryError("out of memory")
 
-    monkeypatch.setattr(loop_module, "evaluate", never)
+    monkeypatch.setattr(objective_module, "evaluate", never)
     with pytest.raises(SeaError, match="out of memory with a single sample"):
         run(micro, samples, settings)
 
 
 def test_a_sample_that_goes_to_nan_is_set_aside_and_harms_no_neighbour(micro, samples, settings, alone, monkeypatch):
     victim = samples[3].id
-    real = loop_module.evaluate
+    real = objective_module.evaluate
 
     def poisoned(loaded, packed, emb, start):
         nll, hit = real(loaded, packed, emb, start)
@@ -137,7 +138,7 @@ def test_a_sample_that_goes_to_nan_is_set_aside_and_harms_no_neighbour(micro, sa
         poisoned.loop_problems = lambda: active.problems
         return original(self, active, packed)
 
-    monkeypatch.setattr(loop_module, "evaluate", poisoned)
+    monkeypatch.setattr(objective_module, "evaluate", poisoned)
     monkeypatch.setattr(loop_module.Loop, "_gradient", gradient)
     found, rejects = run(micro, samples, settings)
     assert rejects == {victim: "loss or gradient is not finite at step 0"}
