@@ -209,14 +209,22 @@ def _same_modality(wording: WordingConfig, model: ModelConfig) -> None:
 class OptimConfig:
     """How one embedding is optimised."""
 
+    start: str
     optimizer: str
     step_size: float
+    schedule: str
+    weight_decay: float
     max_steps: int
     margin: float
     batch_size: int
+    compile: bool
 
     def __post_init__(self) -> None:
-        _one_of("optim.optimizer", self.optimizer, ("adam", "normalized"))
+        _one_of("optim.start", self.start, ("blank", "mean", "media"))
+        _one_of("optim.optimizer", self.optimizer, ("adam", "adamw", "normalized", "sign"))
+        _one_of("optim.schedule", self.schedule, ("constant", "cosine", "inverse_sqrt", "linear"))
+        _at_least("optim.weight_decay", self.weight_decay, 0)
+        _finite("optim.weight_decay", self.weight_decay)
         _at_least("optim.max_steps", self.max_steps, 1)
         _at_least("optim.batch_size", self.batch_size, 1)
         _at_least("optim.margin", self.margin, 0)
@@ -234,6 +242,7 @@ class OptimizeConfig:
     wording: WordingConfig
     optim: OptimConfig
     samples: str | None
+    start_store: str | None
     limit: int | None
     name: str | None
     runs: str
@@ -256,6 +265,22 @@ class OptimizeConfig:
         if self.limit is not None:
             _at_least("limit", self.limit, 1)
         parse_part(self.part)
+        self._check_start()
+
+    def _check_start(self) -> None:
+        """Some starts need a store, and a store that no start needs was not meant."""
+        makers = {"mean": "sea.optimize or sea.encode", "media": "sea.encode"}
+        start = self.optim.start
+        if start in makers and self.start_store is None:
+            raise SeaError(
+                f"optim.start={start} takes its embeddings from a finished store: type start_store=NAME of a run of "
+                f"{makers[start]}"
+            )
+        if start not in makers and self.start_store is not None:
+            raise SeaError(
+                f"start_store={self.start_store} is not read when embeddings start at the blank input: "
+                "leave it out, or type optim=mean or optim=media"
+            )
 
 
 def parse_part(part: str | None) -> tuple[int, int]:

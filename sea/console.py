@@ -65,29 +65,46 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+def duration(seconds: float) -> str:
+    """A time span as people say it: `13 ms`, `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 0.1:
+        return f"{seconds * 1000:.2g} ms"
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 class Progress:
-    """One progress line on rank 0: rewritten in place on a terminal, a plain line every `every_s` seconds elsewhere."""
+    """One progress line on rank 0: rewritten in place on a terminal, a plain line every `every_s` seconds elsewhere.
+
+    Attributes:
+        rate: what was done a second, counting only what was added since the first update; 0 before anything was.
+        seconds_left: what the rest takes at that rate; None before there is one.
+    """
 
     def __init__(self, label: str, total: int, every_s: float = 10.0) -> None:
         self.label, self.total, self.every_s = label, total, every_s
         self.started = time.monotonic()
         self.first_done: int | None = None
+        self.rate = 0.0
+        self.seconds_left: float | None = None
         self.last_shown = float("-inf")
         self.on_terminal = sys.stderr.isatty()
 
     def update(self, done: int, note: str = "") -> None:
-        """Show `done` of `total`; the rate and the time left count only what this process run has added."""
+        """Show `done` of `total`, at what rate, and how long the rest takes; `note` goes behind it."""
         if self.first_done is None:
             self.first_done = done
         now = time.monotonic()
+        elapsed = max(now - self.started, 1e-9)
+        self.rate = (done - self.first_done) / elapsed
+        self.seconds_left = (self.total - done) / self.rate if self.rate > 0 else None
         pause = 0.2 if self.on_terminal else self.every_s
         if rank() != 0 or (now - self.last_shown < pause and done < self.total):
             return
         self.last_shown = now
-        elapsed = max(now - self.started, 1e-9)
-        speed = (done - self.first_done) / elapsed
-        left = f"{(self.total - done) / speed:.0f} s left" if speed > 0 and done < self.total else f"{elapsed:.0f} s"
-        line = f"{self.label}: {done}/{self.total} | {speed:.2f}/s | {left}" + (f" | {note}" if note else "")
+        left = f"{duration(self.seconds_left)} left" if self.seconds_left else duration(elapsed)
+        line = f"{self.label}: {done}/{self.total} | {self.rate:.2f}/s | {left}" + (f" | {note}" if note else "")
         print(f"\r\x1b[2K{line}" if self.on_terminal else line, end="" if self.on_terminal else "\n", file=sys.stderr)
         sys.stderr.flush()
 

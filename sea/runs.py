@@ -229,6 +229,15 @@ def find(
     )
 
 
+def newest(stage: str, root: str, fits: Callable[[Manifest], bool]) -> Manifest | None:
+    """The newest complete run that fits, to learn from; None: there is none."""
+    for run in _newest_first(stage, root):
+        with contextlib.suppress(SeaError):  # incomplete or damaged: nothing depends on it
+            if fits(manifest := run.manifest):
+                return manifest
+    return None
+
+
 def _unfit(run: Run, stage: str, accepts: Callable[[Manifest], str | None]) -> str | None:
     """Why a complete run cannot serve; None when it can."""
     manifest = run.manifest

@@ -5,6 +5,7 @@ Belongs here: what every stage that makes something per sample does alike. Does 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,6 +67,32 @@ def read(run: Run) -> Prepared:
     inherited("samples", run, f"{len(samples)} samples")
     _check_ids(samples, run)
     return Prepared(run, sha256, samples)
+
+
+def made_from(run: Run, reference: str | None, root: str) -> Prepared:
+    """The samples that a store was made from, wherever they lie now.
+
+    Args:
+        run: complete, of sea.optimize or sea.encode.
+        reference: as in `sea.runs.find`; None: where the run found them.
+
+    Raises:
+        SeaError: they are not there.
+    """
+    manifest = run.manifest
+    (upstream,) = [made for made in manifest.inputs if made.kind == "prepare"]
+
+    def accepts(candidate: Manifest) -> str | None:
+        same = candidate.outputs.get(SAMPLES) == upstream.hash
+        return None if same else f"the {run.stage} run {run.name} was made from other samples"
+
+    if reference is not None:
+        return read(find("prepare", reference, root, accepts))
+    for known in (manifest.config.get("samples"), upstream.name, f"builtin:{upstream.name}"):
+        if known is not None:
+            with contextlib.suppress(SeaError):  # moved or renamed: another may hold the same samples
+                return read(find("prepare", known, root, accepts))
+    return read(find("prepare", None, root, accepts))
 
 
 def _check_ids(samples: Sequence[Sample], upstream: Run) -> None:

@@ -73,7 +73,8 @@ def test_command_composes_with_every_model(name: str, model: str) -> None:
 
 @pytest.mark.parametrize(("name", "group", "option"), [(n, *pair) for n in PRIMARIES for pair in groups_of(n)])
 def test_command_composes_with_every_option(name: str, group: str, option: str) -> None:
-    compose(name, docs.schema(name), f"{group}={option}", *model_of(name))
+    needs = ["start_store=a-run"] if (group, option) in {("optim", "mean"), ("optim", "media")} else []
+    compose(name, docs.schema(name), f"{group}={option}", *model_of(name), *needs)
 
 
 def test_values_typed_on_the_command_line_arrive() -> None:
@@ -126,7 +127,10 @@ def test_missing_and_unknown_model_list_the_models(name: str) -> None:
         ("optim.step_size=-1", "positive"),
         ("optim.step_size=nan", "positive"),
         ("optim.margin=nan", "at least 0"),
-        ("optim.optimizer=sgd", "valid: adam, normalized"),
+        ("optim.optimizer=sgd", "valid: adam, adamw, normalized, sign"),
+        ("optim.schedule=step", "valid: constant, cosine, inverse_sqrt, linear"),
+        ("optim.weight_decay=-1", "at least 0"),
+        ("optim.start=noise", "valid: blank, mean, media"),
         ("max_reject_share=2", "between 0 and 1"),
         ("report_to=paper", "valid: none, tensorboard, wandb"),
         ("model.dtype=int8", "valid: auto, bfloat16, float16, float32"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sea import console
-from sea.console import Progress, SeaError, friendly_errors, local_rank, names, rank, say, world_size
+from sea.console import Progress, SeaError, duration, friendly_errors, local_rank, names, rank, say, world_size
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -107,6 +107,27 @@ def test_rate_and_time_left_count_this_run_only(clock: Clock, capsys: pytest.Cap
     clock.now += 10
     progress.update(60)
     assert capsys.readouterr().err.splitlines()[-1] == "optimize: 60/100 | 1.00/s | 40 s left"
+
+
+def test_rate_and_time_left_are_there_for_charts_whether_or_not_the_line_was_shown(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    progress = Progress("optimize", 100)
+    progress.update(50)
+    assert (progress.rate, progress.seconds_left) == (0.0, None)
+    clock.now += 10
+    progress.update(70)
+    assert (progress.rate, progress.seconds_left) == (2.0, 15.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.0131, "13 ms"), (0.25, "0.25 s"), (1.26, "1.3 s"), (40, "40 s"), (119, "119 s"), (121, "2 min"),
+     (7199, "120 min"), (12600, "3.5 h")],
+)  # fmt: skip
+def test_durations(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
 
 
 def test_on_a_terminal_progress_is_one_line(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from sea.console import SeaError
 from sea.records import write_json
-from sea.runs import MANIFEST, Run, differences, find, output_hash, start
+from sea.runs import MANIFEST, Run, differences, find, newest, output_hash, start
 
 
 def finished(root, name, created, stage="prepare", config=None, outputs=None):
@@ -48,6 +48,19 @@ def test_a_name_is_a_folder_name(tmp_path, name):
 def test_differences_name_each_key():
     old, new = {"a": 1, "b": {"c": [1]}, "gone": 0}, {"a": 1, "b": {"c": [2]}, "new": 0}
     assert differences(old, new) == ["b.c: [1] -> [2]", "gone: 0 -> (absent)", "new: (absent) -> 0"]
+
+
+def test_the_newest_that_fits_is_learnt_from_without_a_word(tmp_path, capsys):
+    finished(tmp_path, "newest-but-other", "2026-01-03T00:00:00+00:00", config={"textset": "other"})
+    for name, day in (("newer", 2), ("old", 1)):
+        finished(tmp_path, name, f"2026-01-0{day}T00:00:00+00:00")
+    start("prepare", "half", "x", {}, str(tmp_path))
+    finished(tmp_path, "damaged", "2026-01-04T00:00:00+00:00")
+    (tmp_path / "prepare" / "damaged" / MANIFEST).write_text("{")
+    assert newest("prepare", str(tmp_path), lambda m: not m.config).name == "newer"
+    assert newest("prepare", str(tmp_path), lambda m: False) is None
+    assert newest("optimize", str(tmp_path), lambda m: True) is None
+    assert capsys.readouterr().out == ""
 
 
 def test_newest_compatible_complete_run_is_found(tmp_path, capsys):

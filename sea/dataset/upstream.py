@@ -5,7 +5,6 @@ Belongs here: which run serves and why another does not. Does not belong here: w
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from sea.console import SeaError, names, say
 from sea.models.load import locate
 from sea.records import SAMPLES, Input, Manifest, from_dict
 from sea.runs import Run, differences, find, inherited, model_of, output_hash
-from sea.samples import Prepared, read, take_up
+from sea.samples import Prepared, made_from, take_up
 from sea.store import Store
 
 STAGES = {"synthetic": "optimize", "real": "encode"}  # what makes the store of a source
@@ -51,7 +50,9 @@ def open_upstream(settings: DatasetConfig) -> Upstream:
     stores = {source: _opened(source, run) for source, run in runs.items()}
     model, wording, model_input = _model(settings, next(iter(runs.values()), None))
     prepared = (
-        _prepared(settings, next(iter(runs.values()))) if runs else take_up(model, settings.samples, settings.runs)
+        made_from(next(iter(runs.values())), settings.samples, settings.runs)
+        if runs
+        else take_up(model, settings.samples, settings.runs)
     )
     limits = [settings.limit, *(run.manifest.config.get("limit") for run in runs.values())]
     limit = min((limit for limit in limits if limit is not None), default=None)
@@ -89,12 +90,12 @@ def _stores(settings: DatasetConfig) -> dict[str, Run]:
 
 def _facts(manifest: Manifest) -> dict[str, Any]:
     """Samples and model of a store, to be compared with another's."""
-    made_from = {made.kind: made for made in manifest.inputs}
-    if not {"model", "prepare"} <= set(made_from) or not isinstance(manifest.config.get("model"), dict):
+    inputs = {made.kind: made for made in manifest.inputs}
+    if not {"model", "prepare"} <= set(inputs) or not isinstance(manifest.config.get("model"), dict):
         raise SeaError(f"the manifest of the {manifest.stage} run {manifest.name} names no model or no samples")
-    checkpoint = made_from["model"]
+    checkpoint = inputs["model"]
     return {
-        "samples": made_from["prepare"].hash,
+        "samples": inputs["prepare"].hash,
         "model": _shaped(manifest.config["model"], checkpoint.name, checkpoint.hash),
     }
 
@@ -134,21 +135,3 @@ def _model(settings: DatasetConfig, run: Run | None) -> tuple[ModelConfig, Wordi
     if wording is None:
         raise SeaError("no wording is known, which holds the prompt's prefix: type +model=NAME, whose file chooses one")
     return model, wording, model_input
-
-
-def _prepared(settings: DatasetConfig, run: Run) -> Prepared:
-    """The samples that a store was made from, wherever they lie now."""
-    manifest = run.manifest
-    (made_from,) = [made for made in manifest.inputs if made.kind == "prepare"]
-
-    def accepts(candidate: Manifest) -> str | None:
-        same = candidate.outputs.get(SAMPLES) == made_from.hash
-        return None if same else f"the {run.stage} run {run.name} was made from other samples"
-
-    if settings.samples is not None:
-        return read(find("prepare", settings.samples, settings.runs, accepts))
-    for reference in (manifest.config.get("samples"), made_from.name, f"builtin:{made_from.name}"):
-        if reference is not None:
-            with contextlib.suppress(SeaError):  # moved or renamed: another may hold the same samples
-                return read(find("prepare", reference, settings.runs, accepts))
-    return read(find("prepare", None, settings.runs, accepts))

@@ -17,6 +17,7 @@ from sea.models.load import Loaded
 from sea.models.splice import Splice
 from sea.models.wire import Encoded
 from sea.optimize.loop import Loop, Outcome, StepReport
+from sea.optimize.starts import Earlier, initial
 from sea.optimize.targets import Problem, UnusableError, build
 from sea.optimize.verify import ask, check_questions, verified
 from sea.records import Embedding, Reject, Sample
@@ -35,6 +36,7 @@ def optimize(
     samples: Sequence[Sample],
     settings: OptimizeConfig,
     observe: Callable[[StepReport], None] = lambda report: None,
+    earlier: Earlier | None = None,
 ) -> Iterator[Results]:
     """Optimise one embedding per sample and verify it by held-out questions.
 
@@ -43,6 +45,7 @@ def optimize(
         samples: those with a phrase; others are set aside with the reason.
         settings: `wording`, `optim`, `seed`, `flush_every` and `max_new_tokens` are read.
         observe: called after every optimisation step.
+        earlier: the store that `settings.optim.start` takes its starts from; None: it starts at the blank input.
 
     Yields:
         Results of about `flush_every` samples each, in the order in which they end. The tensors are `embedding` (in the
@@ -53,6 +56,7 @@ def optimize(
     """
     start = loaded.blank()
     check_questions(loaded, start.slot, settings.wording, settings.max_new_tokens)
+    begin = initial(settings, start, earlier)
     problems, unusable = problems_of(loaded, samples, settings, start.slot)
     if unusable:
         yield Results([], unusable)
@@ -63,7 +67,7 @@ def optimize(
 
     ended: list[Outcome] = []
     try:
-        for outcome in Loop(loaded, problems, start, settings.optim, observe):
+        for outcome in Loop(loaded, problems, start, settings.optim, observe, begin):
             ended.append(outcome)
             if len(ended) >= settings.flush_every:
                 results = finish(ended)

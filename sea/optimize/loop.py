@@ -2,16 +2,20 @@
 
 A sample's result does not depend on its neighbours: the batch loss is a sum, all state is per sample, and nothing is
 drawn at random. It differs from optimising alone only by the rounding of larger matrix products (DESIGN section 4).
+The GPU is waited for once a step (what has ended, from one small table), and once more for the embeddings of those that
+have.
 
 Shape suffixes: B samples, P pairs; `emb_B___` is E of each sample, whatever its shape.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,8 +25,10 @@ from sea.console import SeaError, say
 from sea.models.load import Loaded
 from sea.models.splice import Splice
 from sea.models.wire import Encoded
-from sea.optimize.objective import Packed, Packer, gradient
-from sea.optimize.optimizers import RULES, State, fresh_state
+from sea.optimize.batch import Group, Places
+from sea.optimize.layers import Compiled, layers, recomputed, wrapped
+from sea.optimize.objective import WORTH_KEEPING, Packed, Packer, gradient
+from sea.optimize.optimizers import RULES, SCHEDULES, fresh_state, per_sample, rms
 from sea.optimize.targets import Problem
 
 
@@ -51,47 +57,16 @@ class StepReport:
     hit_share: float
 
 
-@dataclass
-class _Group:
-    """Samples with their state; rows of the tensors go with the list."""
-
-    problems: list[Problem]
-    emb_B___: Tensor
-    state: State
-    step_B: Tensor
-    seconds_B: Tensor
-
-    def rows(self, kept: list[int]) -> _Group:
-        """The group of some of its samples."""
-        index = torch.tensor(kept, device=self.emb_B___.device, dtype=torch.long)
-        return _Group(
-            [self.problems[i] for i in kept],
-            self.emb_B___[index],
-            {name: value[index] for name, value in self.state.items()},
-            self.step_B[index],
-            self.seconds_B[index.cpu()],
-        )
-
-    def joined(self, other: _Group) -> _Group:
-        """Both groups as one."""
-        return _Group(
-            self.problems + other.problems,
-            torch.cat([self.emb_B___, other.emb_B___]),
-            {name: torch.cat([value, other.state[name]]) for name, value in self.state.items()},
-            torch.cat([self.step_B, other.step_B]),
-            torch.cat([self.seconds_B, other.seconds_B]),
-        )
-
-
 class Loop:
     """Optimises problems as they come; iterate over it for the outcomes.
 
     Args:
         loaded: the frozen model.
         problems: what to optimise; read as places in the batch become free.
-        start: the embedding that every sample starts from, with what goes beside it.
+        start: the encoding of the blank medium: the layout of every embedding, and where it starts.
         settings: update rule, step size, stop rule, batch size.
         observe: called after every step.
+        initial: where a sample's embedding starts, of the same shape as the blank; None: at the blank.
     """
 
     def __init__(
@@ -101,16 +76,23 @@ class Loop:
         start: Encoded,
         settings: OptimConfig,
         observe: Callable[[StepReport], None] = lambda report: None,
+        initial: Callable[[Problem], Tensor] | None = None,
     ) -> None:
         self.loaded, self.settings, self.observe = loaded, settings, observe
         self.splice = Splice(loaded.model, loaded.family)
         self.waiting = deque(problems)
-        self.parked: deque[_Group] = deque()  # under way, but out of the batch since memory ran out
-        self.blank, self.start = start, start.emb.float()
-        self.step_length = settings.step_size * float(self.start.square().mean().sqrt())
-        self.places = settings.batch_size
-        self.pack = Packer(loaded, start)
+        self.parked: deque[Group] = deque()  # under way, but out of the batch since memory ran out
+        self.start, self.initial = start, initial or (lambda problem: start.emb)
+        self.places = Places(settings.batch_size)
+        self.wrap: Callable[[Any], Any] | None = Compiled() if settings.compile else None
+        self.pack = self._packer()
         self.steps_done = 0
+
+    def _packer(self) -> Packer:
+        """Under compilation widths come in few sizes; kernels want the width of a mask in eights."""
+        multiple = 64 if self.settings.compile else 8 if self.loaded.device.type == "cuda" else 1
+        # A cache goes with neither: every compiled layer would be one of its own, a recomputed one would write twice.
+        return Packer(self.loaded, self.start, WORTH_KEEPING if self.wrap is None else None, multiple)
 
     def __iter__(self) -> Iterator[Outcome]:
         active = self._refill(None)
@@ -126,11 +108,14 @@ class Loop:
             if shortage:  # handled out here: the exception's frames hold the tensors that took the memory
                 packed = None
                 if len(active.problems) > 1:
-                    active = self._halved(active, shortage)
+                    active = self._halved(active)
+                elif self.wrap is not recomputed and layers(self.loaded.model):
+                    self._recompute()
                 else:
                     yield self._too_large(active, shortage)
                     active = self._refill(None)
                 continue
+            self.places.fitted()
             finished, going_on = self._sorted(active, nll_BP, hit_B, grad_B___)
             now = time.perf_counter()  # update, refill and packing count to the step after them
             active.seconds_B += (now - clock) / len(active.problems)
@@ -146,11 +131,11 @@ class Loop:
                 packed = None
             active = refilled
 
-    def _refill(self, active: _Group | None) -> _Group | None:
+    def _refill(self, active: Group | None) -> Group | None:
         """Fill free places: first with parked samples, then with fresh ones. None when nothing is left."""
         if active is not None and not active.problems:
             active = None
-        free = self.places - (len(active.problems) if active is not None else 0)
+        free = self.places.now - (len(active.problems) if active is not None else 0)
         while free > 0 and self.parked:
             group = self.parked.popleft()
             count = len(group.problems)
@@ -161,31 +146,43 @@ class Loop:
             free -= len(group.problems)
         fresh = [self.waiting.popleft() for _ in range(min(free, len(self.waiting)))]
         if fresh:
-            emb_B___ = self.start.repeat(len(fresh), *[1] * self.start.ndim)
-            group = _Group(
-                fresh,
-                emb_B___,
-                fresh_state(self.settings.optimizer, emb_B___),
-                torch.zeros(len(fresh), device=emb_B___.device),
-                torch.zeros(len(fresh)),
-            )
+            group = self._fresh(fresh)
             active = group if active is None else active.joined(group)
         return active
 
-    def _gradient(self, active: _Group, packed: Packed) -> tuple[Tensor, Tensor, Tensor]:
-        with self.splice:  # not for longer: between steps the caller may use the model with real media
-            return gradient(self.loaded, packed, active.emb_B___, self.blank)
+    def _fresh(self, problems: list[Problem]) -> Group:
+        emb_B___ = torch.stack([self.initial(problem) for problem in problems]).to(self.loaded.device).float()
+        return Group(
+            problems,
+            emb_B___,
+            fresh_state(self.settings.optimizer, emb_B___),
+            step_B=torch.zeros(len(problems), device=emb_B___.device),
+            length_B=rms(emb_B___).flatten(),
+            seconds_B=torch.zeros(len(problems)),
+        )
 
-    def _halved(self, active: _Group, shortage: str) -> _Group:
+    def _gradient(self, active: Group, packed: Packed) -> tuple[Tensor, Tensor, Tensor]:
+        run = wrapped(self.loaded.model, self.wrap) if self.wrap is not None else contextlib.nullcontext()
+        with self.splice, run:  # not for longer: between steps the caller may use the model with real media
+            return gradient(self.loaded, packed, active.emb_B___, self.start)
+
+    def _halved(self, active: Group) -> Group:
         """Park half of the samples, states included: nothing that was done is done again."""
         count = len(active.problems)
-        self.places = count // 2
+        self.places.ran_out(count)
         torch.cuda.empty_cache()
-        say(f"out of memory with {count} samples side by side: going on with {self.places}")
-        self.parked.appendleft(active.rows(list(range(self.places, count))))
-        return active.rows(list(range(self.places)))
+        say(f"out of memory with {count} samples side by side: going on with {self.places.now}")
+        self.parked.appendleft(active.rows(list(range(self.places.now, count))))
+        return active.rows(list(range(self.places.now)))
 
-    def _too_large(self, active: _Group, shortage: str) -> Outcome:
+    def _recompute(self) -> None:
+        """Go over to recomputing every layer in the backward pass."""
+        torch.cuda.empty_cache()
+        say("out of memory with a single sample: going on with gradient checkpointing, at a third more arithmetic")
+        self.wrap = recomputed
+        self.pack = self._packer()
+
+    def _too_large(self, active: Group, shortage: str) -> Outcome:
         """Give up on a sample that does not fit alone, and go on with the others.
 
         Raises:
@@ -196,23 +193,24 @@ class Loop:
                 f"out of memory with a single sample ({shortage}): use a smaller model, a smaller model.blank, "
                 "model.dtype=bfloat16, or a device with more memory"
             )
-        return self._outcome(active, 0, [0.0, 0.0, float(active.step_B[0])], f"out of memory: {shortage}")
+        (emb,) = self._stored(active, [0])
+        return self._outcome(active, 0, emb, [0.0, 0.0, float(active.step_B[0])], f"out of memory: {shortage}")
 
     def _sorted(
-        self, active: _Group, nll_BP: Tensor, hit_B: Tensor, grad_B___: Tensor
+        self, active: Group, nll_BP: Tensor, hit_B: Tensor, grad_B___: Tensor
     ) -> tuple[list[tuple[int, Outcome]], list[int]]:
-        """Split the batch by the stop rule: (place, outcome) of the finished, places of the rest. One transfer."""
+        """Split the batch by the stop rule: (place, outcome) of the finished, places of the rest."""
         finite_B = nll_BP.isfinite().all(1) & grad_B___.isfinite().flatten(1).all(1)
         reached_B = hit_B & (nll_BP.amax(1) < self.settings.margin)
         table = torch.cat([torch.stack([finite_B, hit_B, reached_B, active.step_B], dim=1).float(), nll_BP], dim=1)
-        finished, going_on = [], []
         rows = table.tolist()
-        for place, (finite, hit, reached, step, *nll) in enumerate(rows):
-            if finite and not reached and step < self.settings.max_steps:
-                going_on.append(place)
-                continue
+        over = [not row[0] or row[2] or row[3] >= self.settings.max_steps for row in rows]
+        ended = [place for place, is_over in enumerate(over) if is_over]
+        finished = []
+        for place, emb in zip(ended, self._stored(active, ended), strict=True):
+            finite, hit, reached, step, *nll = rows[place]
             failure = None if finite else f"loss or gradient is not finite at step {int(step)}"
-            finished.append((place, self._outcome(active, place, [hit, reached, step, *nll], failure)))
+            finished.append((place, self._outcome(active, place, emb, [hit, reached, step, *nll], failure)))
         self.steps_done += 1
         finite_rows = [row for row in rows if row[0]] or [[0.0] * 6]
         self.observe(
@@ -224,14 +222,18 @@ class Loop:
                 hit_share=sum(row[1] for row in rows) / len(rows),
             )
         )
-        return finished, going_on
+        return finished, [place for place, is_over in enumerate(over) if not is_over]
 
-    def _outcome(self, active: _Group, place: int, row: list[float], failure: str | None) -> Outcome:
+    def _stored(self, active: Group, places: list[int]) -> list[Tensor]:
+        """The embeddings of some samples as a store keeps them."""
+        return list(active.emb_B___[places].to(self.loaded.dtype).cpu().unbind()) if places else []
+
+    def _outcome(self, active: Group, place: int, emb: Tensor, row: list[float], failure: str | None) -> Outcome:
         """A sample as it leaves; `row` is hit, reached, step, and the loss of each pair (none when it failed)."""
         problem, (hit, reached, step, *nll) = active.problems[place], row
         return Outcome(
             problem=problem,
-            emb=active.emb_B___[place].detach().to(self.loaded.dtype).cpu(),
+            emb=emb,
             losses={pair.name: loss for pair, loss in zip(problem.pairs, nll, strict=False)},
             steps=int(step),
             seconds=0.0,
@@ -240,9 +242,12 @@ class Loop:
             failure=failure,
         )
 
-    def _update(self, active: _Group, grad_B___: Tensor) -> None:
+    def _update(self, active: Group, grad_B___: Tensor) -> None:
         if not active.problems:
             return
         active.step_B += 1
-        rule, _ = RULES[self.settings.optimizer]
-        active.emb_B___ = active.emb_B___ - self.step_length * rule(grad_B___, active.state, active.step_B)
+        settings, rule = self.settings, RULES[self.settings.optimizer]
+        share_B = settings.step_size * SCHEDULES[settings.schedule](active.step_B, settings.max_steps)
+        direction_B___ = rule.direction(grad_B___, active.state, active.step_B)
+        kept_B1 = per_sample(1 - share_B * settings.weight_decay, grad_B___) if rule.decays else 1.0
+        active.emb_B___ = kept_B1 * active.emb_B___ - per_sample(share_B * active.length_B, grad_B___) * direction_B___

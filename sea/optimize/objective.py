@@ -4,8 +4,12 @@ Per sample the sequence is `[prefix, slot, Q_1 A_1, Q_2 A_2, ...]`. A block mask
 positions restart at the slot's end, so each pair sees just what it would see alone: the packed loss and its gradient
 equal those of separate forwards (tests/models/test_contract.py). DESIGN section 4.
 
-Shape suffixes: B samples, L packed tokens, P pairs per sample, R counts of a position, T answer tokens of the whole
-batch, H width of the language model, V vocabulary; `emb_B___` is E of each sample, whatever its shape.
+E reaches nothing before the slot, so the text there is the same in every step of every sample: its keys and values are
+computed once, and the sequence starts after it.
+
+Shape suffixes: B samples, L packed tokens, C tokens kept as keys and values (K = C + L), P pairs per sample, R counts
+of a position, T answer tokens of the whole batch, H width of the language model, A heads, D width of a head, V
+vocabulary; `emb_B___` is E of each sample, whatever its shape.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from transformers import DynamicCache
 
 from sea.console import SeaError, names
 from sea.models.load import Loaded
@@ -26,6 +31,7 @@ from sea.models.wire import Encoded, argument, spread
 from sea.optimize.targets import Problem
 
 SHARED, PADDING = 0, -1  # segments: 0 is prefix and slot, p is the p-th pair
+WORTH_KEEPING = 8  # tokens before the slot; joining the keys and values of fewer costs about what it saves
 LAYER_TYPES = {"full_attention", "sliding_attention"}
 
 
@@ -34,13 +40,29 @@ class Packed:
     """A batch of packed sequences on the model's device."""
 
     ids_BL: Tensor
+    kept: Kept | None  # what comes before ids_BL
     positions_RBL: Tensor  # R: 1, or 3 for models that count time, height and width (m-rope)
     beside: dict[str, Tensor]  # what goes with E: companions of all samples, and what marks the slots' tokens
-    mask: Tensor | dict[str, Tensor]  # (B, 1, L, L); one by kind of layer for models with several kinds
+    mask: Tensor | dict[str, Tensor]  # (B, 1, L, K); one by kind of layer for models with several kinds
     predicts_T: Tensor  # index into the flattened (B, L): the place whose logits predict an answer token
     target_T: Tensor
     cell_T: Tensor  # index into the flattened (B, P): the pair that the token belongs to
     pairs: int
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The text before the slot as the language model's layers keep it: keys and values, each (1, A, C, D)."""
+
+    layers: list[tuple[Tensor, Tensor]]
+
+    def past(self, count: int) -> DynamicCache:
+        """A cache that holds it for `count` samples: a new one for each forward, which writes into it."""
+        cache = DynamicCache()
+        for place, layer in enumerate(self.layers):
+            keys_BACD, values_BACD = (part.expand(count, -1, -1, -1) for part in layer)
+            cache.update(keys_BACD, values_BACD, place)
+        return cache
 
 
 class Packer:
@@ -49,13 +71,19 @@ class Packer:
     Args:
         loaded: the model, for its masks, positions and padding token.
         start: what every embedding starts from: the companions are its.
+        worth_keeping: the text before the slot is kept as keys and values if it is this many tokens or more; None:
+            never.
+        multiple: what a place may see is padded to a multiple of so many tokens.
 
     Raises:
         SeaError: the model's layers look at the sequence in a way that the packed masks do not have.
     """
 
-    def __init__(self, loaded: Loaded, start: Encoded) -> None:
+    def __init__(
+        self, loaded: Loaded, start: Encoded, worth_keeping: int | None = WORTH_KEEPING, multiple: int = 1
+    ) -> None:
         self.loaded, self.start, self.device = loaded, start, loaded.device
+        self.worth_keeping, self.multiple = worth_keeping, multiple
         model: Any = loaded.model
         text = model.config.get_text_config()
         self.window: int | None = getattr(text, "sliding_window", None)
@@ -70,10 +98,13 @@ class Packer:
         pad = loaded.processor.tokenizer.pad_token_id
         self.pad_id = pad if pad is not None else 0
         self._shared: dict[tuple[int, ...], Tensor] = {}
+        self._kept: dict[tuple[int, ...], Kept] = {}
 
     def __call__(self, problems: Sequence[Problem]) -> Packed:
         """Pack a batch: at least one problem, all with the same number of pairs."""
-        width, pairs = max(p.length for p in problems), len(problems[0].pairs)
+        skipped = self._text_before_slot(problems)
+        longest, pairs = max(p.length for p in problems), len(problems[0].pairs)
+        width = -(-longest // self.multiple) * self.multiple - skipped
         ids, segments, places, positions = [], [], [], []
         predicts: list[int] = []
         target: list[int] = []
@@ -81,11 +112,11 @@ class Packer:
         for row, problem in enumerate(problems):
             shared_RL = self._shared_positions(problem.prefix)
             shared = len(problem.prefix)
-            row_ids = list(problem.prefix)
-            row_segments = [SHARED] * shared
-            row_places = list(range(shared))  # in the sequence that the pair would be in alone
+            row_ids = list(problem.prefix[skipped:])
+            row_segments = [SHARED] * len(row_ids)
+            row_places = list(range(skipped, shared))  # in the sequence that the pair would be in alone
             for index, pair in enumerate(problem.pairs):
-                tokens = [*pair.suffix, *pair.answer]
+                tokens = [*pair.suffix, *pair.answer[:-1]]  # nothing is predicted from the last one
                 first = row * width + len(row_ids) + len(pair.suffix)
                 predicts += range(first - 1, first - 1 + len(pair.answer))  # a token is predicted one place before it
                 target += pair.answer
@@ -98,24 +129,45 @@ class Packer:
             segments.append(row_segments + [PADDING] * rest)
             places.append(row_places + [0] * rest)
             # After the slot comes text alone, so positions go on by one in each of the R counts.
-            after_1L = torch.tensor(places[-1][shared:])[None] - shared
-            positions.append(torch.cat([shared_RL[:, :-1], shared_RL[:, -1:] + after_1L], dim=1))
+            after_1L = torch.tensor(places[-1][shared - skipped :])[None] - shared
+            positions.append(torch.cat([shared_RL[:, skipped:-1], shared_RL[:, -1:] + after_1L], dim=1))
         ids_BL = torch.tensor(ids, device=self.device)
+        companions = spread(self.loaded.spec, self.start.companions, len(problems))
         return Packed(
             ids_BL=ids_BL,
-            beside={**self._companions(len(problems)), **self.loaded.token_types(ids_BL)},
+            kept=self._keep(problems[0].prefix[:skipped]) if skipped else None,
+            beside={
+                **{name: value.to(self.device) for name, value in companions.items()},
+                **self.loaded.token_types(ids_BL),
+            },
             positions_RBL=torch.stack(positions, dim=1).to(self.device),
-            mask=self._masks(ids_BL, torch.tensor(segments, device=self.device), torch.tensor(places).to(self.device)),
+            mask=self._masks(
+                ids_BL, torch.tensor(segments, device=self.device), torch.tensor(places, device=self.device), skipped
+            ),
             predicts_T=torch.tensor(predicts, device=self.device),
             target_T=torch.tensor(target, device=self.device),
             cell_T=torch.tensor(cell, device=self.device),
             pairs=pairs,
         )
 
-    def _companions(self, count: int) -> dict[str, Tensor]:
-        """Those of `count` samples, all like the start's."""
-        made = spread(self.loaded.spec, self.start.companions, count)
-        return {name: value.to(self.device) for name, value in made.items()}
+    def _text_before_slot(self, problems: Sequence[Problem]) -> int:
+        """How many tokens before the slot need not be computed again: those of all samples, or none."""
+        prefix = problems[0].prefix
+        count = prefix.index(self.loaded.chat.token_id)
+        alike = all(problem.prefix[:count] == prefix[:count] for problem in problems)
+        return count if self.worth_keeping is not None and count >= self.worth_keeping and alike else 0
+
+    def _keep(self, text: tuple[int, ...]) -> Kept:
+        """Keys and values of the text before the slot, by the model's own forward."""
+        if text not in self._kept:
+            ids_1L = torch.tensor([text], device=self.device)
+            model: Any = self.loaded.model
+            # Not the model's own kind of cache: where a layer has a window that one forgets, which masks here do.
+            cache = DynamicCache()
+            with torch.no_grad():
+                model(input_ids=ids_1L, past_key_values=cache, use_cache=True, **self.loaded.token_types(ids_1L))
+            self._kept[text] = Kept([(layer.keys, layer.values) for layer in cache.layers])
+        return self._kept[text]
 
     def _shared_positions(self, prefix: tuple[int, ...]) -> Tensor:
         """(R, L + 1) positions of prefix and slot, which a run's samples share, and of the text token after them.
@@ -126,15 +178,20 @@ class Packer:
             rule = getattr(core(self.loaded.model), "compute_3d_position_ids", None)
             positions_RL = torch.arange(len(prefix) + 1)[None]
             if rule is not None:
-                ids_1L = torch.tensor([[*prefix, self.pad_id]], device=self.device)
-                given = {**self._companions(1), **self.loaded.token_types(ids_1L)}
+                ids_1L = torch.tensor([[*prefix, self.pad_id]])  # on the CPU: such rules ask for numbers one by one
+                companions = spread(self.loaded.spec, self.start.companions, 1)
+                given = {**companions, **self.loaded.token_types(ids_1L)}
                 given |= {"input_ids": ids_1L, "attention_mask": torch.ones_like(ids_1L)}
                 positions_RL = rule(**{name: given.get(name) for name in inspect.signature(rule).parameters})[:, 0]
-            self._shared[prefix] = positions_RL.cpu()
+            self._shared[prefix] = positions_RL
         return self._shared[prefix]
 
-    def _masks(self, ids_BL: Tensor, segments_BL: Tensor, places_BL: Tensor) -> Tensor | dict[str, Tensor]:
-        """Which place may see which: causal, only the shared part and the own pair, and what its layers allow."""
+    def _masks(self, ids_BL: Tensor, segments_BL: Tensor, places_BL: Tensor, kept: int) -> Tensor | dict[str, Tensor]:
+        """Which place may see which: causal, only the shared part and the own pair, and what its layers allow.
+
+        Args:
+            kept: tokens before the sequence, which every place sees unless a window ends after them.
+        """
         width = segments_BL.shape[1]
         query_BL1, key_B1L = segments_BL[:, :, None], segments_BL[:, None, :]
         causal_LL = torch.ones(width, width, dtype=torch.bool, device=segments_BL.device).tril()
@@ -148,16 +205,20 @@ class Packer:
         masks = {}
         for kind in self.layers:
             mask_BLL = seen_BLL | each_other_BLL if kind in both_ways else seen_BLL
+            mask_BLK = F.pad(mask_BLL, (kept, 0), value=True)
             if kind == "sliding_attention" and self.window is not None:
-                mask_BLL = mask_BLL & (places_BL[:, :, None] - places_BL[:, None, :] < self.window)
-            masks[kind] = self._as_taken(mask_BLL[:, None])
+                before_BC = torch.arange(kept, device=places_BL.device).expand(len(places_BL), -1)
+                key_BK = torch.cat([before_BC, places_BL], dim=1)
+                near_BLK = places_BL[:, :, None] - key_BK[:, None, :] < self.window
+                mask_BLK = mask_BLK & near_BLK
+            masks[kind] = self._as_taken(mask_BLK[:, None])
         return masks if len(masks) > 1 else next(iter(masks.values()))
 
-    def _as_taken(self, mask_B1LL: Tensor) -> Tensor:
+    def _as_taken(self, mask_B1LK: Tensor) -> Tensor:
         if self.additive is None:
-            return mask_B1LL
-        zeros_B1LL = torch.zeros(mask_B1LL.shape, dtype=self.additive, device=mask_B1LL.device)
-        return zeros_B1LL.masked_fill(~mask_B1LL, torch.finfo(self.additive).min)
+            return mask_B1LK
+        zeros_B1LK = torch.zeros(mask_B1LK.shape, dtype=self.additive, device=mask_B1LK.device)
+        return zeros_B1LK.masked_fill(~mask_B1LK, torch.finfo(self.additive).min)
 
 
 def evaluate(loaded: Loaded, packed: Packed, emb_B___: Tensor, start: Encoded) -> tuple[Tensor, Tensor]:
@@ -185,6 +246,7 @@ def evaluate(loaded: Loaded, packed: Packed, emb_B___: Tensor, start: Encoded) -
             input_ids=packed.ids_BL,
             attention_mask=packed.mask,
             position_ids=packed.positions_RBL if packed.positions_RBL.shape[0] > 1 else packed.positions_RBL[0],
+            past_key_values=packed.kept.past(packed.ids_BL.shape[0]) if packed.kept is not None else None,
             use_cache=False,
             **{loaded.spec.argument: argument(loaded.spec, emb_B___, start.companions)},
             **packed.beside,
@@ -210,7 +272,7 @@ def gradient(loaded: Loaded, packed: Packed, emb_B___: Tensor, start: Encoded) -
         start: what they started from: the companions are its.
 
     Returns:
-        nll_BP and hit_B as `evaluate` does, detached; and grad_B___, the gradient of every sample's mean over its pairs.
+        nll_BP and hit_B as `evaluate` does, detached; and grad_B___, the gradient of each sample's mean over its pairs.
     """
     emb_B___ = emb_B___.detach().requires_grad_(True)
     nll_BP, hit_B = evaluate(loaded, packed, emb_B___, start)

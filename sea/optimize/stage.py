@@ -6,21 +6,25 @@ Ranks and parts take samples by a hash of their ids, write under their own names
 from __future__ import annotations
 
 import dataclasses
-import shutil
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sea.config import OptimizeConfig, parse_part
-from sea.console import Progress, SeaError, rank, say, world_size
+from sea.console import SeaError, rank, say, world_size
 from sea.models.load import Checkpoint, Loaded, identity, load, locate
-from sea.optimize.embed import optimize
+from sea.optimize.background import Background
+from sea.optimize.embed import Results, optimize
 from sea.optimize.loop import StepReport
+from sea.optimize.preview import preview, shaping_optim
+from sea.optimize.starts import Earlier, open_earlier
+from sea.optimize.watch import Watch
 from sea.records import SAMPLES, Embedding, Input, Manifest, Sample
 from sea.runs import Run, output_hash, refuse_drift, start
 from sea.samples import Prepared, left, refuse_many_rejects, share, take_up
 from sea.statistics import rate, rate_text
-from sea.store import Store, Writer, content_hash
+from sea.store import SHARDS, Store, Writer, content_hash
 from sea.tracking import Tracker
 
 
@@ -32,6 +36,7 @@ class Work:
     samples: list[Sample]  # those with a phrase; the others stay text
     without_phrase: int
     checkpoint: Checkpoint
+    earlier: Earlier | None  # the store that embeddings start from
     run: Run
 
 
@@ -49,59 +54,29 @@ def open_work(settings: OptimizeConfig) -> Work:
     if not with_phrase:
         raise SeaError(f"{prepared.run.path / SAMPLES} holds no sample with a phrase: there is nothing to optimise")
 
+    earlier = open_earlier(settings, checkpoint)
     shaping = _settings_that_shape_the_result(settings, checkpoint, prepared.sha256)
+    if earlier is not None:
+        shaping["start_store"] = earlier.input.hash
     if settings.name is None and settings.model.revision is None:
         refuse_drift("optimize", shaping, settings.runs)
     default_name = f"{settings.model.name}-{prepared.textset}"
     run = start("optimize", settings.name, default_name, shaping, settings.runs, settings.dry_run)
-    return Work(prepared, with_phrase, len(samples) - len(with_phrase), checkpoint, run)
+    return Work(prepared, with_phrase, len(samples) - len(with_phrase), checkpoint, earlier, run)
 
 
 def _settings_that_shape_the_result(settings: OptimizeConfig, checkpoint: Checkpoint, samples: str) -> dict[str, Any]:
-    optim = dataclasses.asdict(settings.optim)
-    del optim["batch_size"]  # shapes the work, not the result
     wording = dataclasses.asdict(settings.wording)
     del wording["alignment_prefix"]  # stage 3's
     return {
         "model": identity(settings.model, checkpoint),
         "wording": wording,
-        "optim": optim,
+        "optim": shaping_optim(settings.optim),
         "samples": samples,
         "limit": settings.limit,
         "seed": settings.seed,
         "max_new_tokens": settings.max_new_tokens,
     }
-
-
-def preview(work: Work, todo: int, waiting: int, loaded: Loaded) -> None:
-    """Say what is about to happen, before the long part.
-
-    Args:
-        todo: samples that this process will do.
-        waiting: samples that are left for all processes and parts: all of them go to the same disk.
-
-    Raises:
-        SeaError: the embeddings would not fit on the disk.
-    """
-    start = loaded.blank()
-    per_sample = sum(tensor.numel() * tensor.itemsize for tensor in start.tensors.values())
-    frozen = sum(parameter.numel() for parameter in loaded.model.parameters())
-    there = next(path for path in (work.run.path, *work.run.path.absolute().parents) if path.exists())
-    free = shutil.disk_usage(there).free
-    say(
-        f"frozen: {frozen:,} parameters of {loaded.name} ({loaded.dtype}, {loaded.device}); "
-        f"optimised: one embedding {tuple(start.emb.shape)} a sample"
-    )
-    say(
-        f"to do: {todo} of {len(work.samples)} samples here, {waiting} in all, {waiting * per_sample / 2**20:.1f} MiB "
-        f"({free / 2**30:.1f} GiB free); {work.without_phrase} samples have no phrase and stay text"
-    )
-    say(f"output: {work.run.path}")
-    if waiting * per_sample > free:
-        raise SeaError(
-            f"{waiting * per_sample / 2**30:.1f} GiB are needed and {free / 2**30:.1f} GiB are free in "
-            f"{work.run.path}: make room, set runs=... to another disk, or limit=..."
-        )
 
 
 def run_stage(settings: OptimizeConfig) -> None:
@@ -116,7 +91,7 @@ def run_stage(settings: OptimizeConfig) -> None:
     if mine or settings.dry_run:
         # Pinned: the files must not change between the look at them above and this.
         loaded = load(dataclasses.replace(settings.model, revision=work.checkpoint.revision))
-        preview(work, len(mine), len(waiting), loaded)
+        preview(settings, loaded, work.run.path, mine, len(waiting), len(work.samples), work.without_phrase)
         if settings.dry_run:
             return
         _work_through(work, loaded, settings)
@@ -133,28 +108,30 @@ def _work_through(work: Work, loaded: Loaded, settings: OptimizeConfig) -> None:
         Tracker(settings.report_to, charts, work.run.path, dataclasses.asdict(settings)) as tracker,
     ):
         # Looked up anew under the lock: another launch may have finished some since.
-        todo = share(left(work.samples, Store(work.run.path)), part, parts)
+        store = Store(work.run.path)
+        todo = share(left(work.samples, store), part, parts)
         writer = Writer(work.run.path, writer_name)
-        progress = Progress(f"optimize ({rank() + 1} of {world_size()})", len(todo))
-        done = hits = passed = 0
+        before = sum(e.steps + 1 for e in store.embeddings.values() if e.shard.startswith(f"{SHARDS}/{writer_name}-"))
+        watch = Watch(len(todo), tracker, loaded.device, before)
+
+        def write(results: Results) -> tuple[list[Embedding], int]:
+            writer.reject(results.rejects)
+            return writer.add(results.embeddings), len(results.rejects)
+
+        background: Background[tuple[list[Embedding], int]] = Background(lambda written: watch.written(*written))
 
         def observe(report: StepReport) -> None:
-            progress.update(done, f"step {report.step}, {report.active} active, loss {report.mean_loss:.3f}")
-            numbers = {"loss": report.mean_loss, "active": float(report.active), "hit_share": report.hit_share}
-            tracker.log({f"optimize/{key}": value for key, value in numbers.items()}, report.step)
+            background.collect()
+            watch.step(report)
 
-        for results in optimize(loaded, todo, settings, observe):
-            if work.run.complete:
-                raise SeaError(
-                    f"{work.run.path} was completed by another launch in the meantime: nothing is left to do"
-                )
-            writer.reject(results.rejects)
-            written = writer.add(results.embeddings)
-            done += len(written) + len(results.rejects)
-            hits += sum(e.hit for e in written)
-            passed += sum(e.verified for e in written)
-            progress.update(done, f"hit {hits}, verified {passed}")
-        progress.close()
+        with background:
+            for results in optimize(loaded, todo, settings, observe, work.earlier):
+                if work.run.complete:
+                    raise SeaError(
+                        f"{work.run.path} was completed by another launch in the meantime: nothing is left to do"
+                    )
+                background.do(functools.partial(write, results))
+        watch.close()
         writer.close()
 
 
@@ -178,6 +155,7 @@ def _complete(work: Work, settings: OptimizeConfig) -> None:
             inputs=[
                 Input("model", work.checkpoint.id, work.checkpoint.revision),
                 Input("prepare", work.prepared.run.name, output_hash(work.prepared.run, SAMPLES)),
+                *([work.earlier.input] if work.earlier is not None else []),
             ],
             outputs={"store": content_hash(store.embeddings)},
             counts=counts,

@@ -41,8 +41,8 @@ class Problem:
 
     @property
     def length(self) -> int:
-        """Tokens of the packed sequence."""
-        return len(self.prefix) + sum(len(pair.suffix) + len(pair.answer) for pair in self.pairs)
+        """Tokens of the packed sequence: an answer's last token is predicted, and nothing from it."""
+        return len(self.prefix) + sum(len(pair.suffix) + len(pair.answer) - 1 for pair in self.pairs)
 
 
 def question_answers(sample: Sample, wording: WordingConfig, seed: int) -> list[tuple[str, str, str]]:

@@ -136,9 +136,12 @@ def problem(loaded, slot, answers):
     return Problem(sample, tuple(prefix), tuple(pairs))
 
 
-@pytest.mark.parametrize("kind", ["sdpa", "eager"])
-def test_packed_objective_equals_separate_forwards(loaded, items, kind):
-    """In float64; the models' own norms compute in float32, which sets the tolerance."""
+@pytest.mark.parametrize(("kind", "worth_keeping"), [("sdpa", None), ("sdpa", 1), ("eager", 1)])
+def test_packed_objective_equals_separate_forwards(loaded, items, kind, worth_keeping):
+    """In float64; the models' own norms compute in float32, which sets the tolerance.
+
+    Both with the text before the slot in the sequence and with its keys and values kept.
+    """
     twin = copy.copy(loaded)
     twin.model = copy.deepcopy(loaded.model).double()
     twin.model.set_attn_implementation(attention(twin.model.config, kind))
@@ -148,8 +151,10 @@ def test_packed_objective_equals_separate_forwards(loaded, items, kind):
         problem(loaded, start.slot, ["no", "cats sit on the mat near a blue lake"]),
     ]
     emb = torch.stack([item.emb for item in (items[0], *noisy(items[:1]))]).double().requires_grad_(True)
+    packed = Packer(twin, start, worth_keeping)(problems)
+    assert (packed.kept is not None) == (worth_keeping is not None)
     with Splice(twin.model, twin.family):
-        nll, hit = evaluate(twin, Packer(twin, start)(problems), emb, start)
+        nll, hit = evaluate(twin, packed, emb, start)
         (grad,) = torch.autograd.grad(nll.sum(), emb)
         for row, item in enumerate(problems):
             own = emb.detach()[row].requires_grad_(True)

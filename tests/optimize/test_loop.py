@@ -5,13 +5,14 @@ import dataclasses
 import pytest
 import torch
 
+import sea.optimize.batch as batch_module
+import sea.optimize.layers as layers_module
 import sea.optimize.loop as loop_module
 import sea.optimize.objective as objective_module
 from sea.console import SeaError
 from sea.models.splice import Splice
 from sea.optimize import optimize
-from sea.optimize.objective import Packer, evaluate
-from sea.optimize.optimizers import adam, fresh_state, normalized
+from sea.optimize.objective import WORTH_KEEPING, Packer, evaluate
 
 # Batch size changes the rounding of matrix products; over some tens of steps that grows to this, relative to E's RMS.
 TOLERANCE = 2e-3
@@ -114,6 +115,160 @@ def test_memory_running_out_halves_the_batch_and_loses_nothing(micro, samples, s
     assert sum(calls) - failed == steps  # no step was done twice
 
 
+def test_a_batch_that_memory_halved_grows_again(micro, samples, settings, alone, monkeypatch, capsys):
+    """After some steps without trouble it is tried again; if that fails, the next attempt waits for twice as long."""
+    real, calls = objective_module.evaluate, []
+    monkeypatch.setattr(batch_module, "PATIENCE", 3)
+
+    def short_of_memory(loaded, packed, emb, start):
+        calls.append(len(emb))
+        if (len(emb) > 4 and len(calls) == 3) or (len(emb) > 2 and 3 < len(calls) < 12):
+            raise torch.OutOfMemoryError("out of memory")
+        return real(loaded, packed, emb, start)
+
+    monkeypatch.setattr(objective_module, "evaluate", short_of_memory)
+    agree(run(micro, samples, settings, batch_size=8)[0], alone)
+    assert calls[:9] == [8, 8, 8, 4, 2, 2, 2, 4, 2]  # halved twice, grown after three steps, halved again
+    assert calls[9:14] == [2, 2, 2, 2, 2]  # six steps until the next attempt
+    assert calls[14] == 4
+
+
+def test_a_sample_that_does_not_fit_is_recomputed_layer_by_layer(micro, samples, settings, alone, monkeypatch, capsys):
+    """Gradient checkpointing: the same results, with the layers' activations computed again in the backward pass."""
+    real, runs = objective_module.evaluate, []
+    layer = layers_module.layers(micro.model)[-1]
+
+    def short_of_memory(loaded, packed, emb, start):
+        if "forward" not in layer.__dict__ and runs:  # goes short after the first step
+            raise torch.OutOfMemoryError("out of memory")
+        runs.append(len(emb))
+        assert packed.kept is None or len(runs) == 1
+        return real(loaded, packed, emb, start)
+
+    monkeypatch.setattr(objective_module, "evaluate", short_of_memory)
+    monkeypatch.setattr(batch_module, "PATIENCE", 2)
+    monkeypatch.setattr(loop_module, "WORTH_KEEPING", 1)
+    agree(run(micro, samples, settings, batch_size=4)[0], alone)
+    assert "going on with gradient checkpointing" in capsys.readouterr().out
+    assert "forward" not in layer.__dict__  # the model is as it was
+    assert max(runs[1:]) == 4  # and the batch grew again
+
+
+def test_compiled_layers_give_the_same(micro, samples, settings, alone, monkeypatch):
+    """Without the compiler's backend, which only takes time here: what is traced, and for which shapes, is the same."""
+    monkeypatch.setattr(layers_module, "BACKEND", "aot_eager")
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    agree(run(micro, samples, settings, compile=True, batch_size=5)[0], alone)
+    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    assert 1 <= graphs <= 4  # shared by all layers, and by all sizes of the batch
+    assert all("forward" not in layer.__dict__ for layer in layers_module.layers(micro.model))
+
+
+def test_the_text_before_the_slot_is_run_once(micro, samples, settings, alone, monkeypatch):
+    """Its keys and values are kept from as many tokens on as make up for joining them."""
+    real, widths = objective_module.evaluate, []
+
+    def noted(loaded, packed, emb, start):
+        widths.append((packed.kept is not None, packed.ids_BL.shape[1]))
+        return real(loaded, packed, emb, start)
+
+    monkeypatch.setattr(objective_module, "evaluate", noted)
+    problems = problems_of(micro, samples[:4], settings)
+    before = problems[0].prefix.index(micro.chat.token_id)
+    assert 1 < before < WORTH_KEEPING
+    run(micro, samples[:4], settings)
+    longest = widths[0][1]
+    assert not any(kept for kept, _ in widths)
+    widths.clear()
+    monkeypatch.setattr(loop_module, "WORTH_KEEPING", before)
+    agree(run(micro, samples[:4], settings)[0], {sample.id: alone[sample.id] for sample in samples[:4]})
+    assert all(kept for kept, _ in widths)
+    assert widths[0][1] == longest - before
+
+
+def test_text_before_the_slot_that_differs_is_not_kept(micro, samples, settings):
+    first, second = problems_of(micro, samples[:2], settings)
+    other = dataclasses.replace(second, prefix=(second.prefix[0] + 1, *second.prefix[1:]))
+    pack = Packer(micro, micro.blank(), worth_keeping=1)
+    assert pack([first, second]).kept is not None
+    assert pack([first, other]).kept is None
+
+
+@pytest.mark.parametrize("worth_keeping", [None, 1])
+def test_widths_are_padded_to_a_multiple(micro, samples, settings, worth_keeping):
+    """Of what a place may see: kernels want the width of a mask in eights; and nothing is changed by it."""
+    problems, start = problems_of(micro, samples[:3], settings), micro.blank()
+    emb = torch.stack([start.emb] * 3)
+    with Splice(micro.model, micro.family), torch.no_grad():
+        plain, _ = evaluate(micro, Packer(micro, start, worth_keeping)(problems), emb, start)
+        packed = Packer(micro, start, worth_keeping, multiple=64)(problems)
+        padded, _ = evaluate(micro, packed, emb, start)
+    assert packed.mask.shape[-1] == 64
+    assert torch.allclose(plain, padded, atol=1e-5)
+
+
+def test_a_sample_may_start_elsewhere(micro, samples, settings):
+    """At its own place, with steps relative to that place's own RMS."""
+    problems, blank = problems_of(micro, samples[:2], settings), micro.blank()
+    places = {problem.sample.id: blank.emb * factor for problem, factor in zip(problems, (2.0, 5.0), strict=True)}
+    optim = dataclasses.replace(settings.optim, max_steps=1, step_size=0.03)
+    loop = loop_module.Loop(micro, problems, blank, optim, initial=lambda problem: places[problem.sample.id])
+    outcomes = list(loop)
+    assert len(outcomes) == 2
+    for outcome in outcomes:
+        start = places[outcome.problem.sample.id]
+        moved = (outcome.emb - start).square().mean().sqrt() / start.square().mean().sqrt()
+        assert moved == pytest.approx(0.03, rel=1e-3)
+
+
+def test_a_schedule_follows_each_samples_own_steps(micro, samples, settings):
+    """With inverse_sqrt the second step is 1/sqrt(2) of the first, also for a sample that entered late."""
+    problems, blank = problems_of(micro, samples[:3], settings), micro.blank()
+    moved = {}
+
+    class Noted(loop_module.Loop):
+        def _update(self, active, grad):
+            ids, before = [problem.sample.id for problem in active.problems], active.emb_B___.clone()
+            super()._update(active, grad)
+            lengths = (active.emb_B___ - before).square().mean((1, 2)).sqrt() if ids else []
+            for key, length in zip(ids, lengths, strict=True):
+                moved.setdefault(key, []).append(float(length))
+
+    optim = dataclasses.replace(
+        settings.optim, optimizer="sign", schedule="inverse_sqrt", max_steps=3, batch_size=2, margin=0.0
+    )
+    list(Noted(micro, problems, blank, optim))
+    scale = float(blank.emb.square().mean().sqrt()) * optim.step_size
+    assert len(moved) == 3
+    for lengths in moved.values():
+        assert lengths == pytest.approx([scale, scale / 2**0.5, scale / 3**0.5], rel=1e-2)
+
+
+def test_adamw_is_torchs_adamw_in_units_of_the_start(micro, samples, settings):
+    """On the embeddings of a real loop: the same path as torch's, whose learning rate is step size x RMS."""
+    problems, blank = problems_of(micro, samples[:1], settings), micro.blank()
+    scale = float(blank.emb.square().mean().sqrt())
+    optim = dataclasses.replace(
+        settings.optim, optimizer="adamw", weight_decay=2.0, step_size=0.05, max_steps=4, margin=0.0
+    )
+    grads = []
+
+    class Noted(loop_module.Loop):
+        def _update(self, active, grad):
+            grads.append(grad.clone())
+            super()._update(active, grad)
+
+    (outcome,) = Noted(micro, problems, blank, optim)
+    theirs = (blank.emb[None] / scale).requires_grad_(True)  # at RMS 1, where the units agree
+    optimizer = torch.optim.AdamW([theirs], lr=0.05, weight_decay=2.0, eps=1e-8)
+    for grad in grads[:4]:
+        theirs.grad = grad * scale
+        optimizer.step()
+    assert torch.allclose(outcome.emb / scale, theirs.detach()[0], atol=1e-3)
+    assert not torch.allclose(outcome.emb / scale, blank.emb / scale, atol=0.1)
+
+
 def test_memory_too_short_for_one_sample_is_said(micro, samples, settings, monkeypatch):
     def never(*args):
         raise torch.OutOfMemoryError("out of memory")
@@ -153,36 +308,6 @@ def test_a_sample_is_given_up_on_after_max_steps(micro, samples, settings):
 def test_margin_zero_never_stops_early(micro, samples, settings):
     found, _ = run(micro, samples[:2], settings, max_steps=30, margin=0.0)
     assert [(record.steps, record.margin_reached) for record, _ in found.values()] == [(30, False)] * 2
-
-
-def test_adam_is_torchs_adam():
-    target = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
-    ours, theirs = torch.zeros(2, 3, 4), torch.zeros(2, 3, 4, requires_grad=True)
-    optimizer = torch.optim.Adam([theirs], lr=0.1)
-    state = fresh_state("adam", ours)
-    for step in range(1, 8):
-        ours = ours - 0.1 * adam(2 * (ours - target), state, torch.full((2,), float(step)))
-        optimizer.zero_grad()
-        (theirs - target).square().sum().backward()
-        optimizer.step()
-    assert torch.allclose(ours, theirs, atol=1e-6)
-
-
-def test_normalized_descent_takes_steps_of_unit_rms_whatever_the_gradient():
-    grad = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
-    scale = torch.tensor([1e-6, 1e3])[:, None, None]
-    direction = normalized(grad * scale, fresh_state("normalized", grad), torch.ones(2))
-    assert torch.allclose(direction.square().mean((1, 2)), torch.ones(2), atol=1e-4)
-    assert torch.nn.functional.cosine_similarity(direction.flatten(1), grad.flatten(1)).min() > 0.9999
-    state = fresh_state("normalized", grad)
-    normalized(grad, state, torch.ones(2))
-    assert torch.allclose(normalized(grad, state, torch.ones(2)).square().mean((1, 2)).sqrt(), torch.tensor(1.9))
-
-
-def test_a_zero_gradient_moves_nothing():
-    zero = torch.zeros(1, 2, 3)
-    for rule, name in ((adam, "adam"), (normalized, "normalized")):
-        assert torch.equal(rule(zero, fresh_state(name, zero), torch.ones(1)), zero)
 
 
 @pytest.mark.parametrize(("dtype", "attention"), [("float32", "eager"), ("bfloat16", "sdpa"), ("bfloat16", "eager")])

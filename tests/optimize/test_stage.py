@@ -4,10 +4,12 @@ import dataclasses
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -93,6 +95,94 @@ def test_what_is_inherited_and_frozen_is_said(tmp_path, capsys):
     assert "frozen: " in shown
     assert "to do: 10 of 10 samples" in shown
     assert not folder(tmp_path).exists()
+
+
+@pytest.fixture
+def fixed_cost(monkeypatch):
+    """A step of 2 s and 3 TFLOP a sample, so that a preview's numbers can be worked out by hand."""
+    from sea.optimize import preview
+    from sea.optimize.cost import StepCost
+
+    def fix(**other):
+        cost = StepCost(**{"flops": 3 * 10**12, "seconds": 2.0, "samples": 4, **other})
+        monkeypatch.setattr(preview, "measure", lambda *args: cost)
+
+    fix()
+    return fix
+
+
+def line(shown: str, head: str) -> str:
+    (found,) = [line for line in shown.splitlines() if line.startswith(head)]
+    return found
+
+
+def test_a_dry_run_says_what_it_will_take_and_writes_nothing(tmp_path, capsys, fixed_cost):
+    go(tmp_path, "dry_run=true")
+    shown = capsys.readouterr().out
+    assert "10 of 10 samples here, 10 in all, 0.1 MiB" in line(shown, "to do: ")
+    assert line(shown, "cost: ") == "cost: 3 TFLOP and 2 s a sample and step, measured with 4 side by side"
+    # (10 + 1) steps x 10 samples x 2 s, 3 TFLOP; (100 + 1) at most
+    assert line(shown, "projected: ").startswith(
+        "projected: 4 min (330 TFLOP) for 10 samples per 10 steps, at most 34 min (3.03 PFLOP) at optim.max_steps=100: "
+        "no finished run"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_cost_is_measured_on_the_samples_themselves(tmp_path, capsys):
+    go(tmp_path, "dry_run=true")
+    said = line(capsys.readouterr().out, "cost: ")
+    assert re.fullmatch(
+        r"cost: [0-9.]+ MFLOP and [0-9.]+ m?s a sample and step, measured (with 4 side .*|on one .*)", said
+    )
+
+
+def test_a_projection_takes_the_steps_of_an_earlier_run_of_the_same_settings(complete, tmp_path, capsys, fixed_cost):
+    from sea.models.load import locate
+
+    manifest = read_json(folder(complete) / MANIFEST)
+    steps = manifest["counts"]["mean_steps"]
+    assert steps > 1
+    go(complete, "dry_run=true", "name=other", "limit=20", "optim.batch_size=9", "seed=3")
+    expected = f"({(steps + 1) * 20 * 3:.4g} TFLOP) for 20 samples at {steps} steps each, as in mine"
+    assert expected in line(capsys.readouterr().out, "projected: ")
+    shutil.copytree(locate("builtin:micro-llava").path, tmp_path / "model")
+    for override in ("optim.step_size=0.03", f"model.id={tmp_path / 'model'}"):
+        go(complete, "dry_run=true", "name=another", override)
+        assert "no finished run of these settings" in line(capsys.readouterr().out, "projected: ")
+
+
+def test_whose_share_is_previewed_is_said(tmp_path, capsys, monkeypatch, fixed_cost):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    go(tmp_path, "dry_run=true", "part=1/3", "limit=60")
+    shown = capsys.readouterr().out
+    mine = int(re.search(r"to do: (\d+) of 60 samples here \(part 1/3, process 1 of 2\), 60 in all", shown)[1])
+    assert 0 < mine < 30
+    assert f"for {mine} samples per 10 steps" in line(shown, "projected: ")
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"samples": 1}, "3 TFLOP and 2 s a sample and step, measured on one sample"),
+        ({"samples": 1, "too_many": 64}, "measured on one sample, since 64 side by side ran out of memory"),
+    ],
+)
+def test_how_the_cost_was_measured_is_said(tmp_path, capsys, fixed_cost, other, said):
+    fixed_cost(**other)
+    go(tmp_path, "dry_run=true")
+    assert line(capsys.readouterr().out, "cost: ").endswith(said)
+
+
+def test_no_cost_where_nothing_can_be_measured(tmp_path, capsys, monkeypatch):
+    from sea.optimize import preview
+
+    monkeypatch.setattr(preview, "measure", lambda *args: None)
+    go(tmp_path, "dry_run=true")
+    assert "gradient checkpointing will be tried" in line(capsys.readouterr().out, "cost: ")
+    prepared(tmp_path, [dataclasses.replace(find_samples()[0], phrase=" ")])
+    go(tmp_path, "dry_run=true")
+    assert "no sample can be used" in line(capsys.readouterr().out, "cost: ")
 
 
 def test_no_sample_text_is_printed(tmp_path, capfd):
@@ -249,6 +339,7 @@ def test_unusable_samples_are_set_aside_and_too_many_fail_the_command(tmp_path, 
         SeaError, match=r"2 of 6 samples were set aside, more than max_reject_share=0\.05.*phrase is empty"
     ):
         go(tmp_path)
+    assert "optimize (1 of 1): 6/6" in capsys.readouterr().err  # what is set aside is done with
     store = Store(folder(tmp_path))
     assert set(store.embeddings) == {sample.id for sample in samples}  # nothing that was finished is lost
     assert "context holds" in store.rejects["long"].reason
@@ -279,7 +370,7 @@ def test_a_disk_that_fills_up_keeps_what_is_finished(tmp_path, uninterrupted, mo
 
     def fills_up(tensors, path):
         calls.append(path)
-        if len(calls) == 3:
+        if len(calls) >= 3:
             raise OSError(28, "No space left on device")
         real(tensors, path)
 
@@ -289,6 +380,122 @@ def test_a_disk_that_fills_up_keeps_what_is_finished(tmp_path, uninterrupted, mo
     assert len(Store(folder(tmp_path)).embeddings) == 4
     go(tmp_path)
     agree(folder(tmp_path), uninterrupted)
+
+
+def test_a_disk_that_fills_up_is_seen_at_the_next_step(tmp_path, monkeypatch):
+    import sea.optimize.stage as stage
+
+    tried, failed, real = [], threading.Event(), stage.Watch.step
+
+    def fails(self, batch):
+        tried.append(len(batch))
+        failed.set()
+        raise SeaError("no space")
+
+    def step(self, report):
+        if tried:
+            failed.wait(60)
+        real(self, report)
+
+    monkeypatch.setattr(stage.Writer, "add", fails)
+    monkeypatch.setattr(stage.Watch, "step", step)
+    with pytest.raises(SeaError, match="no space"):
+        go(tmp_path, "optim.batch_size=1", "flush_every=4")
+    assert tried[0] == 4 and sum(tried) < 8  # not when the next four had been made
+
+
+def test_the_loop_goes_on_while_a_shard_is_written(tmp_path, monkeypatch, uninterrupted):
+    import sea.optimize.stage as stage
+
+    steps, writing, real_add, real_step = [], threading.Event(), stage.Writer.add, stage.Watch.step
+    another = threading.Event()
+
+    def slow(self, batch):
+        writing.set()
+        assert another.wait(60)  # would wait for ever if the loop waited for this
+        return real_add(self, batch)
+
+    def step(self, report):
+        steps.append(report)
+        if writing.is_set():
+            another.set()
+        real_step(self, report)
+
+    monkeypatch.setattr(stage.Writer, "add", slow)
+    monkeypatch.setattr(stage.Watch, "step", step)
+    go(tmp_path)
+    agree(folder(tmp_path), uninterrupted)
+    assert read_json(folder(tmp_path) / MANIFEST)["counts"]["osr"]["n"] == 10
+
+
+class Charts:
+    """A tracker that keeps what it is given."""
+
+    def __init__(self, *args):
+        self.points = []
+        Charts.last = self
+
+    def log(self, numbers, step):
+        self.points.append((step, numbers))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *args):
+        pass
+
+
+def test_charts_hold_what_the_progress_line_says_and_go_on_after_a_resume(tmp_path, monkeypatch):
+    import sea.optimize.stage as stage
+
+    monkeypatch.setattr(stage, "Tracker", Charts)
+    real, seen = stage.Watch.step, []
+
+    def interrupted(self, report):
+        real(self, report)
+        seen.append(report)
+        if len(seen) == 12:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(stage.Watch, "step", interrupted)
+        go(tmp_path, "flush_every=64")
+    store = Store(folder(tmp_path))
+    assert 0 < len(store.embeddings) < 10  # an interruption loses nothing that was finished
+    steps = [step for step, _ in Charts.last.points]
+    assert steps[:2] == [4, 8] and steps == sorted(steps)
+    finished = sum(e.steps + 1 for e in store.embeddings.values())
+    assert steps[-1] == sum(report.active for report in seen) > finished
+
+    go(tmp_path)
+    points = Charts.last.points
+    assert points[0][0] == finished + 4
+    step, last = points[-1]
+    everything = Store(folder(tmp_path)).embeddings.values()
+    assert step == sum(e.steps + 1 for e in everything)
+    here = [e for e in everything if e.id not in store.embeddings]
+    of_step = {"optimize/loss", "optimize/hit_share"}
+    assert last.keys() | of_step == {
+        f"optimize/{key}"
+        for key in ("done", "hit_rate", "verified_rate", "active", "samples_per_second", "seconds_left", "memory_gib",
+                    "loss", "hit_share")
+    }  # fmt: skip
+    assert last["optimize/done"] == len(here)
+    assert last["optimize/hit_rate"] == sum(e.hit for e in here) / len(here)
+    assert last["optimize/verified_rate"] == sum(e.verified for e in here) / len(here)
+    assert (last["optimize/active"], last["optimize/seconds_left"]) == (0, 0)
+    assert last["optimize/samples_per_second"] > 0 and last["optimize/memory_gib"] > 0.1
+    assert of_step <= points[0][1].keys() and points[0][1]["optimize/active"] == 4
+    assert "optimize/hit_rate" not in points[0][1]  # nothing was done yet
+
+
+def test_the_progress_line_tells_what_is_done_how_fast_and_in_how_much_memory(tmp_path, capsys):
+    go(tmp_path, "limit=2")
+    shown = capsys.readouterr().err.splitlines()
+    share = read_json(folder(tmp_path) / MANIFEST)["counts"]["osr"]["value"]
+    speed = r"[0-9.]+/s \| [0-9.]+ m?s"
+    pattern = rf"optimize \(1 of 1\): 2/2 \| {speed} \| hit {share:.0%}, verified \d+% \| 0 active \| [0-9.]+ GiB"
+    assert re.fullmatch(pattern, shown[-1]), shown
 
 
 def test_tensorboard_charts_are_written_when_asked(tmp_path):
