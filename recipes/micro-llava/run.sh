@@ -6,7 +6,7 @@ export LIMIT=${LIMIT:-60} # items of every task: full.sh takes all
 
 stage prepare prepare textset=micro name=micro
 for modality in video audio; do # the same samples through clips and sounds: rows of the report's embeddings
-    stage "optimize $modality" optimize "+model=micro-$modality" samples=micro limit="$LIMIT" "name=$modality"
+    stage "optimize $modality" optimize "+model=micro-$modality" "${optim[@]}" samples=micro limit="$LIMIT" "name=$modality"
 done
 base_model 0
 datasets 0 text sea real blank shuffled-0

@@ -122,15 +122,15 @@ def _from_published(config: ModelConfig) -> Loaded | None:
         return None
     model, processor = module.tiny()
     settings = copy.deepcopy(model.config)
-    _resize(settings, published["config"])
-    _resize(processor, published["processor"])
+    resize(settings, published["config"])
+    resize(processor, published["processor"])
     full = weightless(lambda: type(model)(settings))
     spec = modality(module.FAMILY, config.modality)
     nowhere = Checkpoint(config.id, PUBLISHED, "")
     return assemble(config.name, nowhere, full, processor, module.FAMILY, config.modality, spec, config.blank)
 
 
-def _resize(what: Any, sizes: dict[str, Any]) -> None:
+def resize(what: Any, sizes: dict[str, Any]) -> None:
     """Set what is plain; make parts anew, by their own classes, from what is published of them."""
     for name, value in sizes.items():
         if not isinstance(value, dict):
