@@ -274,7 +274,7 @@ def gradient(loaded: Loaded, packed: Packed, emb_B___: Tensor, start: Encoded) -
     Returns:
         nll_BP and hit_B as `evaluate` does, detached; and grad_B___, the gradient of each sample's mean over its pairs.
     """
-    emb_B___ = emb_B___.detach().requires_grad_(True)
+    emb_B___ = emb_B___.detach().contiguous().requires_grad_(True)  # models take views of their media
     nll_BP, hit_B = evaluate(loaded, packed, emb_B___, start)
     (grad_B___,) = torch.autograd.grad(nll_BP.mean(1).sum(), emb_B___)
     return nll_BP.detach(), hit_B, grad_B___

@@ -1,5 +1,6 @@
 """The contract that every family x modality must pass (DESIGN section 3). New family files are picked up."""
 
+import contextlib
 import copy
 import re
 from pathlib import Path
@@ -13,7 +14,8 @@ from sea.models.load import attention
 from sea.models.spec import SLOT_TEXT
 from sea.models.splice import Splice, core
 from sea.models.wire import Encoded, mixes
-from sea.optimize.objective import Packer, evaluate
+from sea.optimize.layers import layers, recomputed, wrapped
+from sea.optimize.objective import Packer, evaluate, gradient
 from sea.optimize.targets import Pair, Problem
 from sea.records import Sample
 from tests.models.contract import CASES, READ_IN_PART, padded, random_medium, real_inputs, spliced_inputs, tiny
@@ -170,6 +172,27 @@ def test_packed_objective_equals_separate_forwards(loaded, items, kind, worth_ke
             assert torch.allclose(grad[row], own_grad, atol=1e-6, rtol=0)
             assert own_grad.abs().max() > 1e-4  # the tolerance above means something
     assert not hit.any()
+
+
+def test_layers_recomputed_in_the_backward_pass_give_the_same(loaded, items):
+    """Gradient checkpointing, which long samples fall back to: some layers hand on more than their output."""
+    problems = [problem(loaded, items[0].slot, ["a red dog runs on green grass", "yes"])] * 2
+    packed = Packer(loaded, items[0], worth_keeping=None)(problems)
+    emb = items[0].emb.float().expand(2, *items[0].emb.shape)  # in whatever way its memory lies
+    found, runs = [], []
+    within = [part for layer in layers(loaded.model) for part in layer.modules() if part is not layer]
+    hooks = [part.register_forward_pre_hook(lambda *_: runs.append(1)) for part in within]
+    with Splice(loaded.model, loaded.family):
+        for run in (contextlib.nullcontext(), wrapped(loaded.model, recomputed)):
+            runs.clear()
+            with run:
+                found.append((gradient(loaded, packed, emb, items[0]), len(runs)))
+    for hook in hooks:
+        hook.remove()
+    (plain, once), (again, more) = found
+    assert more > once > 0
+    assert all(torch.equal(own, other) for own, other in zip(plain, again, strict=True))
+    assert plain[2].abs().max() > 0
 
 
 def test_hit_means_that_greedy_decoding_says_the_target(loaded, items):
