@@ -30,7 +30,8 @@ from sea.models.sizes import ShapesOnly
 from sea.models.splice import Splice, core
 from sea.models.wire import Encoded
 from sea.optimize.cost import FlopCount
-from sea.optimize.objective import Packer, gradient
+from sea.optimize.objective import gradient
+from sea.optimize.packing import Packer
 from sea.optimize.targets import Pair, Problem
 
 

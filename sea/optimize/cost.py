@@ -19,7 +19,8 @@ from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sd
 from sea.models.load import Loaded
 from sea.models.splice import Splice
 from sea.models.wire import Encoded
-from sea.optimize.objective import Packer, gradient
+from sea.optimize.objective import gradient
+from sea.optimize.packing import Packer
 from sea.optimize.targets import Problem
 
 aten = torch.ops.aten

@@ -27,8 +27,9 @@ from sea.models.splice import Splice
 from sea.models.wire import Encoded
 from sea.optimize.batch import Group, Places
 from sea.optimize.layers import Compiled, layers, recomputed, wrapped
-from sea.optimize.objective import WORTH_KEEPING, Packed, Packer, gradient
+from sea.optimize.objective import gradient
 from sea.optimize.optimizers import RULES, SCHEDULES, fresh_state, per_sample, rms
+from sea.optimize.packing import WORTH_KEEPING, Packed, Packer
 from sea.optimize.targets import Problem
 
 

@@ -9,7 +9,7 @@ import torch
 from shapes import SHAPES, build, problems
 
 from sea.models.sizes import ShapesOnly
-from sea.optimize import objective
+from sea.optimize import packing
 
 KEYS = [*flops.COUNTS]
 
@@ -77,14 +77,14 @@ def test_an_all_logits_loss_is_not_at_the_floor(tiny, monkeypatch):
     """The count sees what it is for: the engine without its answer-only hook costs more."""
     loaded, start, samples = tiny
     before = flops.count_ours(loaded, samples, start)
-    pack = objective.Packer.__call__
+    pack = packing.Packer.__call__
 
     def with_every_place(self, batch):
         packed = pack(self, batch)
         places = torch.arange(packed.ids_BL.numel())
         return replace(packed, predicts_T=places, target_T=0 * places, cell_T=0 * places)
 
-    monkeypatch.setattr(objective.Packer, "__call__", with_every_place)
+    monkeypatch.setattr(packing.Packer, "__call__", with_every_place)
     assert flops.count_ours(loaded, samples, start) > 1.01 * before
 
 

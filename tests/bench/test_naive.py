@@ -12,7 +12,7 @@ from sea.config import OptimizeConfig, compose
 from sea.console import SeaError
 from sea.models.load import load
 from sea.models.splice import Splice
-from sea.optimize import objective
+from sea.optimize import objective, packing
 from sea.optimize.loop import Loop
 
 OVERRIDES = ("+model=micro-llava", "samples=builtin:micro")
@@ -65,12 +65,12 @@ def test_its_step_is_the_engines_step_by_two_forwards_with_all_logits(micro, sta
     problem = problems[-1]
     emb = start.emb.float()[None] + 0.1 * torch.randn(1, *start.emb.shape, generator=torch.Generator().manual_seed(0))
     with Splice(micro.model, micro.family):
-        expected = objective.gradient(micro, objective.Packer(micro, start)([problem]), emb, start)
+        expected = objective.gradient(micro, packing.Packer(micro, start)([problem]), emb, start)
 
     def refuse(*_):
         raise AssertionError("the naive loop is to pack nothing")
 
-    monkeypatch.setattr(objective.Packer, "__init__", refuse)
+    monkeypatch.setattr(packing.Packer, "__init__", refuse)
     monkeypatch.setattr(objective, "evaluate", refuse)
     scored = []
     hook = micro.model.get_output_embeddings().register_forward_hook(lambda _, __, out: scored.append(out.shape[:2]))

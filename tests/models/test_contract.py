@@ -15,7 +15,8 @@ from sea.models.spec import SLOT_TEXT
 from sea.models.splice import Splice, core
 from sea.models.wire import Encoded, mixes
 from sea.optimize.layers import layers, recomputed, wrapped
-from sea.optimize.objective import Packer, evaluate, gradient
+from sea.optimize.objective import evaluate, gradient
+from sea.optimize.packing import Packer
 from sea.optimize.targets import Pair, Problem
 from sea.records import Sample
 from tests.models.contract import CASES, READ_IN_PART, padded, random_medium, real_inputs, spliced_inputs, tiny

@@ -6,7 +6,8 @@ import torch
 from sea.models.splice import Splice
 from sea.optimize.embed import problems_of
 from sea.optimize.layers import layers, recomputed, wrapped
-from sea.optimize.objective import Packer, gradient
+from sea.optimize.objective import gradient
+from sea.optimize.packing import Packer
 
 
 @pytest.fixture

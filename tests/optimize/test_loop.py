@@ -12,7 +12,8 @@ import sea.optimize.objective as objective_module
 from sea.console import SeaError
 from sea.models.splice import Splice
 from sea.optimize import optimize
-from sea.optimize.objective import WORTH_KEEPING, Packer, evaluate
+from sea.optimize.objective import evaluate
+from sea.optimize.packing import WORTH_KEEPING, Packer
 
 # Batch size changes the rounding of matrix products; over some tens of steps that grows to this, relative to E's RMS.
 TOLERANCE = 2e-3
