@@ -11,6 +11,7 @@ import difflib
 import functools
 import itertools
 import math
+import re
 import string
 import sys
 from collections.abc import Callable
@@ -586,7 +587,7 @@ def command(name: str, schema: type[C]) -> Callable[[Callable[[C], None]], Calla
         @functools.wraps(main)
         def start() -> None:
             with friendly_errors():
-                _refuse_unknown_choices(sys.argv[1:])
+                _refuse_unknown_choices(name, sys.argv[1:])
             cast(Callable[[], None], task)()
 
         return start
@@ -594,8 +595,9 @@ def command(name: str, schema: type[C]) -> Callable[[Callable[[C], None]], Calla
     return decorate
 
 
-def _refuse_unknown_choices(typed: list[str]) -> None:
+def _refuse_unknown_choices(command: str, typed: list[str]) -> None:
     """Hydra dies with a traceback of its own on `wording=null`, and answers an unknown name with a page."""
+    primary = (_conf_folder() / f"{command}.yaml").read_text(encoding="utf-8")
     own = _config_dir(typed)
     for word in typed:
         group, _, value = word.lstrip("+~").partition("=")
@@ -605,6 +607,8 @@ def _refuse_unknown_choices(typed: list[str]) -> None:
         if "=" in word and valid and value not in valid:
             wrong = f"a {group} must be chosen" if value in ("", "null") else f"there is no {group} {value!r}"
             raise SeaError(f"{word}: {wrong}; valid: {names(valid)}")
+        if word.startswith("+") and valid and re.search(rf"^  - {group}:", primary, re.MULTILINE):
+            raise SeaError(f"{word}: {group} is chosen already, and the plus would add a second: type {word[1:]}")
 
 
 def _config_dir(typed: list[str]) -> Path | None:

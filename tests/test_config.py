@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sea.config import OptimizeConfig, compose, options, parse_part
+from sea.config import OptimizeConfig, _refuse_unknown_choices, compose, options, parse_part
 from sea.console import SeaError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -75,6 +75,13 @@ def test_command_composes_with_every_model(name: str, model: str) -> None:
 def test_command_composes_with_every_option(name: str, group: str, option: str) -> None:
     needs = ["start_store=a-run"] if (group, option) in {("optim", "mean"), ("optim", "media")} else []
     compose(name, docs.schema(name), f"{group}={option}", *model_of(name), *needs)
+
+
+@pytest.mark.parametrize("word", ["+optim=paper", "+debug=tiny"])
+def test_a_plus_before_a_group_that_is_chosen_already(word: str) -> None:
+    with pytest.raises(SeaError, match=rf"the plus would add a second: type {word[1:]}$"):
+        _refuse_unknown_choices("optimize", ["+model=micro-llava", word])
+    _refuse_unknown_choices("optimize", ["+model=micro-llava", word[1:]])
 
 
 def test_values_typed_on_the_command_line_arrive() -> None:

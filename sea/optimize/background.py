@@ -45,6 +45,16 @@ class Background(Generic[T]):
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        interrupted = False
+        while self._jobs and not self._jobs[-1].done():
+            try:
+                wait(self._jobs)
+            except (
+                KeyboardInterrupt
+            ):  # a second one: whoever holds the run's lock must not let go before the last write
+                interrupted = True
         self._thread.shutdown()
         while self._jobs:
             self._take()
+        if interrupted:
+            raise KeyboardInterrupt

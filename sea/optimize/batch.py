@@ -51,6 +51,11 @@ class Group:
         )
 
 
+def is_shortage(error: RuntimeError) -> bool:
+    """Whether an error says that the device's memory ran out, by whichever of its libraries."""
+    return isinstance(error, torch.OutOfMemoryError) or "ALLOC_FAILED" in str(error)
+
+
 class Places:
     """How many samples go side by side: half as many when memory runs out, twice as many again when all has been well.
 

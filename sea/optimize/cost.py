@@ -147,6 +147,12 @@ def _synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+def forget_peak(device: torch.device) -> None:
+    """Count the most memory anew; only a GPU can."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def peak_memory(device: torch.device) -> tuple[float, str]:
     """The most memory that this process has held so far, in GiB, and in words.
 

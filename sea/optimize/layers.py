@@ -16,6 +16,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from sea.console import SeaError
 from sea.models.splice import core
 
 BACKEND = "inductor"  # of torch.compile
@@ -62,3 +63,18 @@ class Compiled:
         if owner not in self._made:
             self._made[owner] = torch.compile(forward, backend=BACKEND)
         return self._made[owner]
+
+
+def refuse_compilation(error: RuntimeError) -> None:
+    """Say what to do if a step failed since nothing can be compiled here.
+
+    Raises:
+        SeaError: the compiler's own error.
+    """
+    if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):  # not imported where not in use
+        return
+    reason = " ".join(str(error).split("\n\n")[0].split())[:200] or type(error).__name__
+    raise SeaError(
+        f"the layers cannot be compiled here ({reason}): type optim.compile=false, or give torch.compile what it needs "
+        "(a C++ compiler on a CPU, triton on a GPU)"
+    ) from error

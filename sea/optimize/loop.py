@@ -2,8 +2,8 @@
 
 A sample's result does not depend on its neighbours: the batch loss is a sum, all state is per sample, and nothing is
 drawn at random. It differs from optimising alone only by the rounding of larger matrix products (DESIGN section 4).
-The GPU is waited for once a step (what has ended, from one small table), and once more for the embeddings of those that
-have.
+This file waits for the GPU once a step (what has ended, from one small table), and when samples end once more for their
+embeddings; what the models' own code waits for comes on top.
 
 Shape suffixes: B samples, P pairs; `emb_B___` is E of each sample, whatever its shape.
 """
@@ -25,8 +25,8 @@ from sea.console import SeaError, say
 from sea.models.load import Loaded
 from sea.models.splice import Splice
 from sea.models.wire import Encoded
-from sea.optimize.batch import Group, Places
-from sea.optimize.layers import Compiled, layers, recomputed, wrapped
+from sea.optimize.batch import Group, Places, is_shortage
+from sea.optimize.layers import Compiled, layers, recomputed, refuse_compilation, wrapped
 from sea.optimize.objective import gradient
 from sea.optimize.optimizers import RULES, SCHEDULES, fresh_state, per_sample, rms
 from sea.optimize.packing import WORTH_KEEPING, Packed, Packer
@@ -90,8 +90,8 @@ class Loop:
         self.steps_done = 0
 
     def _packer(self) -> Packer:
-        """Under compilation widths come in few sizes; kernels want the width of a mask in eights."""
-        multiple = 64 if self.settings.compile else 8 if self.loaded.device.type == "cuda" else 1
+        """Under compilation widths come in few sizes."""
+        multiple = 64 if self.settings.compile else None
         # A cache goes with neither: every compiled layer would be one of its own, a recomputed one would write twice.
         return Packer(self.loaded, self.start, WORTH_KEEPING if self.wrap is None else None, multiple)
 
@@ -104,7 +104,10 @@ class Loop:
             try:
                 packed = packed if packed is not None else self.pack(active.problems)
                 nll_BP, hit_B, grad_B___ = self._gradient(active, packed)
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
+                refuse_compilation(error)
+                if not is_shortage(error):
+                    raise
                 shortage = str(error).splitlines()[0]
             if shortage:  # handled out here: the exception's frames hold the tensors that took the memory
                 packed = None
@@ -179,7 +182,8 @@ class Loop:
     def _recompute(self) -> None:
         """Go over to recomputing every layer in the backward pass."""
         torch.cuda.empty_cache()
-        say("out of memory with a single sample: going on with gradient checkpointing, at a third more arithmetic")
+        without = ", without compilation" if self.settings.compile else ""
+        say(f"out of memory with one sample: from here with gradient checkpointing, a third more arithmetic{without}")
         self.wrap = recomputed
         self.pack = self._packer()
 

@@ -53,11 +53,12 @@ def evaluate(loaded: Loaded, packed: Packed, emb_B___: Tensor, start: Encoded) -
     finally:
         hook.remove()
     nll_T = F.cross_entropy(logits_TV.float(), packed.target_T, reduction="none")
-    cells = packed.ids_BL.shape[0] * packed.pairs
-    counts = torch.bincount(packed.cell_T, minlength=cells)
-    nll_BP = nll_T.new_zeros(cells).index_add(0, packed.cell_T, nll_T).div(counts).view(-1, packed.pairs)
-    missed = (logits_TV.detach().argmax(-1) != packed.target_T).to(nll_T.dtype)
-    hit_B = nll_T.new_zeros(cells).index_add(0, packed.cell_T, missed).view(-1, packed.pairs).sum(1) == 0
+    missed_T = (logits_TV.detach().argmax(-1) != packed.target_T).to(nll_T.dtype)
+    sums_BP, misses_BP = (
+        nll_T.new_zeros(packed.tokens_BP.numel()).index_add(0, packed.cell_T, value_T).view_as(packed.tokens_BP)
+        for value_T in (nll_T, missed_T)
+    )
+    nll_BP, hit_B = sums_BP / packed.tokens_BP, misses_BP.sum(1) == 0
     return nll_BP, hit_B
 
 

@@ -46,7 +46,7 @@ class Packed:
     predicts_T: Tensor  # index into the flattened (B, L): the place whose logits predict an answer token
     target_T: Tensor
     cell_T: Tensor  # index into the flattened (B, P): the pair that the token belongs to
-    pairs: int
+    tokens_BP: Tensor  # answer tokens of each pair
 
 
 @dataclass(frozen=True)
@@ -72,17 +72,20 @@ class Packer:
         start: what every embedding starts from: the companions are its.
         worth_keeping: the text before the slot is kept as keys and values if it is this many tokens or more; None:
             never.
-        multiple: what a place may see is padded to a multiple of so many tokens.
+        multiple: what a place may see is padded to a multiple of so many tokens; None: as the device's kernels want it.
 
     Raises:
         SeaError: the model's layers look at the sequence in a way that the packed masks do not have.
     """
 
     def __init__(
-        self, loaded: Loaded, start: Encoded, worth_keeping: int | None = WORTH_KEEPING, multiple: int = 1
+        self, loaded: Loaded, start: Encoded, worth_keeping: int | None = WORTH_KEEPING, multiple: int | None = None
     ) -> None:
         self.loaded, self.start, self.device = loaded, start, loaded.device
-        self.worth_keeping, self.multiple = worth_keeping, multiple
+        self.worth_keeping = worth_keeping
+        self.multiple = multiple or (
+            8 if self.device.type == "cuda" else 1
+        )  # fused attention wants its masks in eights
         model: Any = loaded.model
         text = model.config.get_text_config()
         self.window: int | None = getattr(text, "sliding_window", None)
@@ -146,7 +149,7 @@ class Packer:
             predicts_T=torch.tensor(predicts, device=self.device),
             target_T=torch.tensor(target, device=self.device),
             cell_T=torch.tensor(cell, device=self.device),
-            pairs=pairs,
+            tokens_BP=torch.tensor([[len(pair.answer) for pair in p.pairs] for p in problems], device=self.device),
         )
 
     def _text_before_slot(self, problems: Sequence[Problem]) -> int:

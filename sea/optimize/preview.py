@@ -13,8 +13,9 @@ from sea.config import OptimConfig, OptimizeConfig
 from sea.console import SeaError, duration, rank, say, world_size
 from sea.models.load import Loaded
 from sea.models.wire import Encoded
-from sea.optimize.cost import StepCost, measure
+from sea.optimize.cost import StepCost, forget_peak, measure
 from sea.optimize.embed import problems_of
+from sea.optimize.optimizers import RULES
 from sea.records import Manifest, Sample
 from sea.runs import newest
 
@@ -24,7 +25,8 @@ LOOKED_AT = 512  # samples, spread over all: enough to find a batch of middle le
 def shaping_optim(settings: OptimConfig) -> dict[str, Any]:
     """The optimisation settings that shape an embedding, without those that shape the work alone."""
     shaping = dataclasses.asdict(settings)
-    for work in ("batch_size", "compile"):
+    idle = () if RULES[settings.optimizer].decays else ("weight_decay",)
+    for work in ("batch_size", "compile", *idle):
         del shaping[work]
     return shaping
 
@@ -83,9 +85,12 @@ def _time(settings: OptimizeConfig, loaded: Loaded, start: Encoded, mine: Sequen
     if not problems:
         return "cost: not known, since no sample can be used as it is"
     cost = measure(loaded, problems, start, settings.optim.batch_size)
+    forget_peak(loaded.device)  # the run's own is to be shown
     if cost is None:
         return "cost: not known, since a sample takes more memory than there is; gradient checkpointing will be tried"
     how = f"measured with {cost.samples} side by side" if cost.samples > 1 else "measured on one sample"
+    if settings.optim.compile:
+        how += " without compilation"
     if cost.too_many:
         how += f", since {cost.too_many} side by side ran out of memory"
     line = f"cost: {_flops(cost.flops)} and {duration(cost.seconds)} a sample and step, {how}"
@@ -105,8 +110,9 @@ def _projection(settings: OptimizeConfig, cost: StepCost, samples: int) -> str:
         text = f"{at(steps)} for {samples} samples at {steps} steps each, as in {earlier.name}"
     else:
         most = settings.optim.max_steps
+        some = min(10, most)
         text = (
-            f"{at(10)} for {samples} samples per 10 steps, at most {at(most)} at optim.max_steps={most}: "
+            f"{at(some)} for {samples} samples per {some} steps, at most {at(most)} at optim.max_steps={most}: "
             "no finished run of these settings tells how many they take"
         )
     return f"projected: {text}; the held-out questions come on top"
@@ -118,8 +124,15 @@ def _alike(manifest: Manifest, settings: OptimizeConfig) -> bool:
         optim = OptimConfig(**manifest.config["optim"])
     except (TypeError, KeyError, SeaError):  # of another version
         return False
-    same_model = (manifest.config.get("model") or {}).get("id") == settings.model.id
-    return same_model and shaping_optim(optim) == shaping_optim(settings.optim) and manifest.counts["embeddings"] > 0
+    found = manifest.config.get("model") or {}
+    same_model = (found.get("id"), found.get("modality")) == (settings.model.id, settings.model.modality)
+    same_start = manifest.config.get("start_store") == settings.start_store
+    return (
+        same_model
+        and same_start
+        and shaping_optim(optim) == shaping_optim(settings.optim)
+        and manifest.counts["embeddings"] > 0
+    )
 
 
 def _flops(count: float) -> str:

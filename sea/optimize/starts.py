@@ -18,6 +18,7 @@ from sea.console import SeaError, names
 from sea.models.load import Checkpoint
 from sea.models.wire import Encoded
 from sea.optimize.targets import Problem
+from sea.optimize.verify import normalised
 from sea.records import Input, Manifest, Sample
 from sea.runs import Run, find, inherited
 from sea.samples import made_from
@@ -49,7 +50,9 @@ def open_earlier(settings: OptimizeConfig, checkpoint: Checkpoint) -> Earlier | 
         return None
 
     def accepts(manifest: Manifest) -> str | None:
-        (model,) = [made for made in manifest.inputs if made.kind == "model"]
+        model = next((made for made in manifest.inputs if made.kind == "model"), None)
+        if model is None:
+            return "its manifest names no model"
         found = (model.name, model.hash, (manifest.config.get("model") or {}).get("modality"))
         wanted = (checkpoint.id, checkpoint.revision, settings.model.modality)
         if found != wanted:
@@ -61,8 +64,8 @@ def open_earlier(settings: OptimizeConfig, checkpoint: Checkpoint) -> Earlier | 
     digest = run.manifest.outputs["store"]
     store.check_manifest(digest)
     inherited("start_store", run, f"{len(store.embeddings)} embeddings")
-    samples = made_from(run, None, settings.runs).samples if settings.optim.start == "media" else []
-    return Earlier(store, {sample.id: sample for sample in samples}, Input("start_store", run.name, digest))
+    samples = {sample.id: sample for sample in made_from(run, None, settings.runs).samples}
+    return Earlier(store, samples, Input("start_store", run.name, digest))
 
 
 def _find(settings: OptimizeConfig, accepts: Callable[[Manifest], str | None]) -> Run:
@@ -94,8 +97,8 @@ def initial(settings: OptimizeConfig, blank: Encoded, earlier: Earlier | None) -
     store = earlier.store
     keys = [key for key, record in sorted(store.embeddings.items()) if record.shape == list(blank.emb.shape)]
     if start == "mean":
-        return _mean(store, keys, blank)
-    return _media(earlier, keys, blank, settings.seed)
+        return _Mean(earlier, keys, blank)
+    return _Media(earlier, [key for key in keys if not earlier.samples[key].harmful], blank, settings.seed)
 
 
 def _laid_out_as(blank: Encoded, store: Store, key: str) -> Tensor | None:
@@ -115,30 +118,49 @@ def _refusal(store: Store, blank: Encoded, what: str) -> SeaError:
     )
 
 
-def _mean(store: Store, keys: list[str], blank: Encoded) -> Callable[[Problem], Tensor]:
-    total, count = torch.zeros(blank.emb.shape, dtype=torch.float64), 0
-    for key in keys:
-        emb = _laid_out_as(blank, store, key)
-        if emb is not None:
-            total, count = total + emb.double(), count + 1
-    if not count:
-        raise _refusal(store, blank, "embedding")
-    mean = (total / count).float()
-    return lambda problem: mean
+def _shown(sample: Sample) -> tuple[str, ...]:
+    """What a sample's embedding is to show, as a verification compares it: another form of the words is the same."""
+    return tuple(normalised(sample.phrase or ""))
 
 
-def _media(earlier: Earlier, keys: list[str], blank: Encoded, seed: int) -> Callable[[Problem], Tensor]:
-    """A harmless medium, drawn by seed and id; never one of what the sample is to show: nothing would be left."""
-    keys = [key for key in keys if key in earlier.samples and not earlier.samples[key].harmful]
+class _Mean:
+    """The mean of a store's embeddings, without those of what the sample is to show: else they would be its answer."""
 
-    def one(problem: Problem) -> Tensor:
-        draw = int.from_bytes(hashlib.sha256(f"start {seed} {problem.sample.id}".encode()).digest()[:8])
-        first = draw % max(len(keys), 1)
-        for key in keys[first:] + keys[:first]:
-            if key != problem.sample.id and earlier.samples[key].phrase != problem.sample.phrase:
-                emb = _laid_out_as(blank, earlier.store, key)
+    def __init__(self, earlier: Earlier, keys: list[str], blank: Encoded) -> None:
+        self.store, self.blank = earlier.store, blank
+        self.total, self.keys = torch.zeros(blank.emb.shape, dtype=torch.float64), dict[tuple[str, ...], list[str]]()
+        self.count = 0
+        for key in keys:
+            emb = _laid_out_as(blank, self.store, key)
+            if emb is not None:
+                self.total, self.count = self.total + emb.double(), self.count + 1
+                self.keys.setdefault(_shown(earlier.samples[key]), []).append(key)
+        if len(self.keys) < 2:
+            raise _refusal(self.store, blank, "embeddings of two phrases")
+
+    def __call__(self, problem: Problem) -> Tensor:
+        """The start of one sample."""
+        own = self.keys.get(_shown(problem.sample), [])
+        left_out = [self.store.read(key)["embedding"].double() for key in own]
+        return ((self.total - sum(left_out)) / (self.count - len(own))).float()
+
+
+class _Media:
+    """A harmless medium drawn by seed and id; never one of what the sample is to show: nothing would be left to do."""
+
+    def __init__(self, earlier: Earlier, keys: list[str], blank: Encoded, seed: int) -> None:
+        self.store, self.keys, self.blank, self.seed = earlier.store, keys, blank, seed
+        self.shown = {key: _shown(earlier.samples[key]) for key in keys}
+        if len(set(self.shown.values())) < 2:  # else a sample of the only phrase would find none, in the midst of a run
+            raise _refusal(self.store, blank, "harmless media of two phrases")
+
+    def __call__(self, problem: Problem) -> Tensor:
+        """The start of one sample."""
+        draw = int.from_bytes(hashlib.sha256(f"start {self.seed} {problem.sample.id}".encode()).digest()[:8])
+        first, wanted = draw % len(self.keys), _shown(problem.sample)
+        for key in self.keys[first:] + self.keys[:first]:
+            if self.shown[key] != wanted:
+                emb = _laid_out_as(self.blank, self.store, key)
                 if emb is not None:
                     return emb
-        raise _refusal(earlier.store, blank, f"harmless medium of anything but what {problem.sample.id} is to show,")
-
-    return one
+        raise _refusal(self.store, self.blank, f"harmless media but of what {problem.sample.id} is to show,")

@@ -143,12 +143,12 @@ def test_the_family_file_is_imported_once_and_anew_when_it_changed(tmp_path):
 
 def test_yaml_of_ones_own_is_among_the_choices():
     conf = str(HERE / "conf")
-    _refuse_unknown_choices([f"--config-dir={conf}", "+model=toy-ecg", "wording=biosignal"])
-    _refuse_unknown_choices(["--config-dir", conf, "+model=micro-llava"])
+    _refuse_unknown_choices("optimize", [f"--config-dir={conf}", "+model=toy-ecg", "wording=biosignal"])
+    _refuse_unknown_choices("optimize", ["--config-dir", conf, "+model=micro-llava"])
     with pytest.raises(SeaError, match=r"valid: .*toy-ecg"):
-        _refuse_unknown_choices(["--config-dir", conf, "+model=toy-eeg"])
+        _refuse_unknown_choices("optimize", ["--config-dir", conf, "+model=toy-eeg"])
     with pytest.raises(SeaError, match="there is no model"):
-        _refuse_unknown_choices(["+model=toy-ecg"])
+        _refuse_unknown_choices("optimize", ["+model=toy-ecg"])
 
 
 def test_nothing_in_the_library_knows_of_it():

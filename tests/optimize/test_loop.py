@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import sea.optimize.batch as batch_module
+import sea.optimize.embed as embed_module
 import sea.optimize.layers as layers_module
 import sea.optimize.loop as loop_module
 import sea.optimize.objective as objective_module
@@ -150,7 +151,7 @@ def test_a_sample_that_does_not_fit_is_recomputed_layer_by_layer(micro, samples,
     monkeypatch.setattr(batch_module, "PATIENCE", 2)
     monkeypatch.setattr(loop_module, "WORTH_KEEPING", 1)
     agree(run(micro, samples, settings, batch_size=4)[0], alone)
-    assert "going on with gradient checkpointing" in capsys.readouterr().out
+    assert "from here with gradient checkpointing" in capsys.readouterr().out
     assert "forward" not in layer.__dict__  # the model is as it was
     assert max(runs[1:]) == 4  # and the batch grew again
 
@@ -210,15 +211,25 @@ def test_widths_are_padded_to_a_multiple(micro, samples, settings, worth_keeping
 
 
 def test_a_sample_may_start_elsewhere(micro, samples, settings):
-    """At its own place, with steps relative to that place's own RMS."""
-    problems, blank = problems_of(micro, samples[:2], settings), micro.blank()
-    places = {problem.sample.id: blank.emb * factor for problem, factor in zip(problems, (2.0, 5.0), strict=True)}
-    optim = dataclasses.replace(settings.optim, max_steps=1, step_size=0.03)
-    loop = loop_module.Loop(micro, problems, blank, optim, initial=lambda problem: places[problem.sample.id])
-    outcomes = list(loop)
-    assert len(outcomes) == 2
-    for outcome in outcomes:
-        start = places[outcome.problem.sample.id]
+    """At its own place, with steps relative to that place's own RMS, also where samples enter one after another."""
+    problems, blank = problems_of(micro, samples[:5], settings), micro.blank()
+    factors = dict(zip([p.sample.id for p in problems], (2.0, 5.0, 1.0, 9.0, 3.0), strict=True))
+    alone = {}
+    for batch_size in (1, 2):
+        optim = dataclasses.replace(settings.optim, max_steps=6, step_size=0.03, batch_size=batch_size)
+        loop = loop_module.Loop(micro, problems, blank, optim, initial=lambda p: blank.emb * factors[p.sample.id])
+        found = {outcome.problem.sample.id: outcome for outcome in loop}
+        assert found.keys() == factors.keys()
+        assert (
+            len({outcome.steps for outcome in found.values()}) > 1
+        )  # they left at different steps, and others entered
+        for key, outcome in found.items():
+            expected = alone.setdefault(key, outcome)
+            apart = (outcome.emb - expected.emb).square().mean().sqrt() / expected.emb.square().mean().sqrt()
+            assert outcome.steps == expected.steps and apart < TOLERANCE
+    one = dataclasses.replace(settings.optim, max_steps=1, step_size=0.03)
+    for outcome in loop_module.Loop(micro, problems, blank, one, initial=lambda p: blank.emb * factors[p.sample.id]):
+        start = blank.emb * factors[outcome.problem.sample.id]
         moved = (outcome.emb - start).square().mean().sqrt() / start.square().mean().sqrt()
         assert moved == pytest.approx(0.03, rel=1e-3)
 
@@ -391,6 +402,59 @@ def test_what_is_finished_is_yielded_before_an_interruption(micro, samples, sett
             found += results.embeddings
     assert found
     assert all(record.margin_reached for record, _ in found)
+
+
+def test_an_interruption_of_the_questions_loses_none_of_what_they_are_about(micro, samples, settings, monkeypatch):
+    real, asked = embed_module.ask, []
+
+    def interrupted(loaded, those, *others):
+        asked.append([sample.id for sample in those])
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+        return real(loaded, those, *others)
+
+    monkeypatch.setattr(embed_module, "ask", interrupted)
+    found = []
+    with pytest.raises(KeyboardInterrupt):
+        for results in optimize(micro, samples, settings):
+            found += [record.id for record, _ in results.embeddings]
+    assert found == asked[0] == asked[1] and found
+
+
+@pytest.mark.parametrize("message", ["CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"])
+def test_other_libraries_say_otherwise_that_memory_ran_out(micro, samples, settings, alone, monkeypatch, message):
+    real, calls = objective_module.evaluate, []
+
+    def short_of_memory(loaded, packed, emb, start):
+        calls.append(len(emb))
+        if len(calls) == 2:
+            raise RuntimeError(message)
+        return real(loaded, packed, emb, start)
+
+    monkeypatch.setattr(objective_module, "evaluate", short_of_memory)
+    agree(run(micro, samples, settings, batch_size=8)[0], alone)
+    assert calls[:3] == [8, 8, 4]
+
+
+def test_an_error_of_the_model_is_no_shortage_of_memory(micro, samples, settings, monkeypatch):
+    def broken(*args):
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(objective_module, "evaluate", broken)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        run(micro, samples[:2], settings)
+
+
+def test_what_cannot_be_compiled_is_said(micro, samples, settings, monkeypatch):
+    """As without a C++ compiler, or triton."""
+
+    def no_compiler(graph, inputs):
+        raise ImportError("no compiler found")
+
+    monkeypatch.setattr(layers_module, "BACKEND", no_compiler)
+    torch._dynamo.reset()
+    with pytest.raises(SeaError, match=r"cannot be compiled here \(.*no compiler found.*type optim.compile=false"):
+        run(micro, samples[:2], settings, compile=True)
 
 
 def test_a_sample_that_does_not_fit_alone_is_set_aside(micro, samples, settings, alone, monkeypatch):

@@ -469,7 +469,8 @@ def test_charts_hold_what_the_progress_line_says_and_go_on_after_a_resume(tmp_pa
 
     go(tmp_path)
     points = Charts.last.points
-    assert points[0][0] == finished + 4
+    at_first = min(4, 10 - len(store.embeddings))
+    assert points[0][0] == finished + at_first
     step, last = points[-1]
     everything = Store(folder(tmp_path)).embeddings.values()
     assert step == sum(e.steps + 1 for e in everything)
@@ -485,7 +486,7 @@ def test_charts_hold_what_the_progress_line_says_and_go_on_after_a_resume(tmp_pa
     assert last["optimize/verified_rate"] == sum(e.verified for e in here) / len(here)
     assert (last["optimize/active"], last["optimize/seconds_left"]) == (0, 0)
     assert last["optimize/samples_per_second"] > 0 and last["optimize/memory_gib"] > 0.1
-    assert of_step <= points[0][1].keys() and points[0][1]["optimize/active"] == 4
+    assert of_step <= points[0][1].keys() and points[0][1]["optimize/active"] == at_first
     assert "optimize/hit_rate" not in points[0][1]  # nothing was done yet
 
 

@@ -1,5 +1,6 @@
 """Other starts than the blank input: from a finished store, each sample's own, never its answer."""
 
+import copy
 import dataclasses
 
 import pytest
@@ -13,6 +14,7 @@ from sea.optimize import optimize
 from sea.optimize.embed import problems_of
 from sea.optimize.stage import run_stage
 from sea.optimize.starts import initial, open_earlier
+from sea.optimize.verify import normalised
 from sea.records import read_json
 from sea.store import Store
 
@@ -48,19 +50,61 @@ def test_at_the_blank_input_by_default(micro, runs):
     assert begin(micro, config) is None
 
 
-def test_the_mean_of_a_store(micro, samples, runs):
+def mean(store, keys):
+    return torch.stack([store.read(key)["embedding"] for key in keys]).mean(0)
+
+
+def test_the_mean_of_a_store_but_for_the_samples_own(micro, samples, runs):
+    """With it the start of a small store would be the answer; a sample that it does not hold has the whole mean."""
     start = begin(micro, settings(runs, "optim=mean", "start_store=early"))
     store = Store(runs / "optimize" / "early")
-    expected = torch.stack([store.read(key)["embedding"] for key in store.embeddings]).mean(0)
-    for problem in problems(micro, samples[:2], settings(runs)):
+    phrases = {sample.id: sample.phrase for sample in samples}
+    for problem in problems(micro, samples[:12], settings(runs)):
+        others = [key for key in store.embeddings if phrases[key] != problem.sample.phrase]
+        assert torch.allclose(start(problem), mean(store, others), atol=1e-6)
+    left_out = [sum(phrases[key] == s.phrase for key in store.embeddings) for s in samples]
+    assert 0 in left_out and max(left_out) > 0
+
+
+def with_phrases(earlier, *phrases):
+    """A store of as many harmless samples, shown phrase by phrase."""
+    keys = [key for key in sorted(earlier.samples) if key in earlier.store.embeddings][: len(phrases)]
+    shown = dict(zip(keys, phrases, strict=True))
+    small = {key: dataclasses.replace(earlier.samples[key], phrase=shown[key], harmful=False) for key in keys}
+    store = copy.copy(earlier.store)
+    store.embeddings = {key: earlier.store.embeddings[key] for key in keys}
+    return dataclasses.replace(earlier, store=store, samples=small), keys
+
+
+@pytest.mark.parametrize("preset", ["mean", "media"])
+def test_another_form_of_the_samples_words_is_its_answer_too(micro, samples, runs, preset):
+    config = settings(runs, f"optim={preset}", "start_store=real")
+    earlier = open_earlier(config, locate(config.model.id))
+    small, keys = with_phrases(earlier, "washing a striped boat", "wash the striped boats", "a green lamp")
+    (problem,) = problems(micro, [dataclasses.replace(samples[0], phrase="wash a striped boat")], config)
+    expected = small.store.read(keys[2])["embedding"]
+    for seed in range(6):
+        start = initial(dataclasses.replace(config, seed=seed), micro.blank(), small)
         assert torch.allclose(start(problem), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("preset", ["mean", "media"])
+def test_a_store_of_one_phrase_is_refused_before_anything_is_spent(micro, runs, preset):
+    config = settings(runs, f"optim={preset}", "start_store=real")
+    small, _ = with_phrases(open_earlier(config, locate(config.model.id)), "wash a boat", "washing boats")
+    with pytest.raises(SeaError, match="of two phrases"):
+        initial(config, micro.blank(), small)
 
 
 def test_the_mean_of_encoded_media_too(micro, samples, runs):
     start = begin(micro, settings(runs, "optim=mean", "start_store=real"))
     store = Store(runs / "encode" / "real")
-    expected = torch.stack([store.read(key)["embedding"] for key in store.embeddings]).mean(0)
-    assert torch.allclose(start(problems(micro, samples[:1], settings(runs))[0]), expected, atol=1e-5)
+    (problem,) = problems(micro, samples[:1], settings(runs))
+    earlier = open_earlier(settings(runs, "optim=mean", "start_store=real"), locate(settings(runs).model.id))
+    phrases = {key: sample.phrase for key, sample in earlier.samples.items()}
+    others = [key for key in store.embeddings if normalised(phrases[key]) != normalised(problem.sample.phrase)]
+    assert 0 < len(others) < len(store.embeddings)
+    assert torch.allclose(start(problem), mean(store, others), atol=1e-5)
 
 
 def test_a_harmless_medium_drawn_by_seed_and_id(micro, runs):
