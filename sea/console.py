@@ -103,7 +103,8 @@ class Progress:
         if rank() != 0 or (now - self.last_shown < pause and done < self.total):
             return
         self.last_shown = now
-        left = f"{duration(self.seconds_left)} left" if self.seconds_left else duration(elapsed)
+        took = duration(elapsed) if self.rate else f"{elapsed:.0f} s"  # nothing done yet: no need of milliseconds
+        left = f"{duration(self.seconds_left)} left" if self.seconds_left else took
         line = f"{self.label}: {done}/{self.total} | {self.rate:.2f}/s | {left}" + (f" | {note}" if note else "")
         print(f"\r\x1b[2K{line}" if self.on_terminal else line, end="" if self.on_terminal else "\n", file=sys.stderr)
         sys.stderr.flush()

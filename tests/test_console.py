@@ -98,6 +98,7 @@ def test_elsewhere_progress_is_plain_lines_at_intervals(clock: Clock, capsys: py
     progress.close()
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(" | ")[0] for line in lines] == [f"optimize: {done}/10" for done in (0, 4, 8, 10)]
+    assert lines[0].split(" | ")[1:3] == ["0.00/s", "0 s"]  # not the milliseconds since the start
     assert all("\r" not in line and "\x1b" not in line and line.endswith("| hit 1.00") for line in lines)
 
 
