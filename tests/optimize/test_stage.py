@@ -701,8 +701,32 @@ def test_what_shapes_the_result_is_part_of_the_run(complete, override, message):
 
 
 def test_what_does_not_shape_it_is_not(complete, capsys):
-    go(complete, "optim.batch_size=7", "flush_every=1", "wording.alignment_prefix.activity=x", "max_reject_share=1")
+    work = ("optim.batch_size=7", "optim.compile=true", "optim.weight_decay=0.5")  # the default rule does not decay
+    go(complete, *work, "flush_every=1", "wording.alignment_prefix.activity=x", "max_reject_share=1")
     assert "nothing to do" in capsys.readouterr().out
+
+
+def test_weight_decay_shapes_what_decays(tmp_path):
+    go(tmp_path, "optim.optimizer=adamw", "limit=1", "optim.max_steps=1")
+    with pytest.raises(SeaError, match=r"optim\.weight_decay: 0\.01 -> 0\.5"):
+        go(tmp_path, "optim.optimizer=adamw", "limit=1", "optim.max_steps=1", "optim.weight_decay=0.5")
+
+
+def test_a_projection_from_another_start_is_another_one(complete, tmp_path, capsys, fixed_cost):
+    """Steps from the mean of one store say nothing of those from another's."""
+    root = tmp_path / "runs"
+    shutil.copytree(complete, root)
+    go(root, "optim=mean", "start_store=mine", "name=second", "limit=2")
+    capsys.readouterr()
+    go(root, "optim=mean", "start_store=mine", "name=third", "limit=4", "dry_run=true")
+    assert "as in second" in line(capsys.readouterr().out, "projected: ")
+    go(root, "optim=mean", "start_store=second", "name=third", "limit=4", "dry_run=true")
+    assert "no finished run of these settings" in line(capsys.readouterr().out, "projected: ")
+
+
+def test_a_projection_is_never_for_more_steps_than_there_may_be(tmp_path, capsys, fixed_cost):
+    go(tmp_path, "dry_run=true", "optim.max_steps=3")
+    assert "per 3 steps, at most" in line(capsys.readouterr().out, "projected: ")
 
 
 def test_set_aside_samples_are_not_tried_again(tmp_path, monkeypatch):
