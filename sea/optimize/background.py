@@ -49,9 +49,7 @@ class Background(Generic[T]):
         while self._jobs and not self._jobs[-1].done():
             try:
                 wait(self._jobs)
-            except (
-                KeyboardInterrupt
-            ):  # a second one: whoever holds the run's lock must not let go before the last write
+            except KeyboardInterrupt:  # a second one: who holds the run's lock must not let go before the last write
                 interrupted = True
         self._thread.shutdown()
         while self._jobs:

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+import sea.optimize.background as background_module
 from sea.optimize.background import Background
 
 
@@ -73,6 +74,27 @@ def test_an_interruption_of_the_caller_loses_no_job():
             background.do(lambda: may_end.wait(60))
             threading.Timer(0.05, may_end.set).start()
             raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert taken == [True]
+
+
+def test_a_second_interruption_does_not_let_go_before_the_last_job_is_done(monkeypatch):
+    """Whoever holds the run's lock around the block would free it while the thread still writes."""
+    taken, may_end, real, waits = [], threading.Event(), background_module.wait, []
+
+    def impatient(jobs):
+        waits.append(len(jobs))
+        if len(waits) == 1:
+            may_end.set()
+            raise KeyboardInterrupt
+        return real(jobs)
+
+    def interrupted():
+        with Background(taken.append) as background:
+            background.do(lambda: may_end.wait(60))
+            monkeypatch.setattr(background_module, "wait", impatient)
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
